@@ -1,0 +1,1 @@
+"""What a Prefect server says of its estate: pools, workers, deployments, runs, artifacts. Reading only."""

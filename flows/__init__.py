@@ -1,0 +1,1 @@
+"""What runs: one module a flow, and what they share to report, publish, deploy and be commanded."""

@@ -1,0 +1,1 @@
+"""The one path by which every flow reports: JSON, artifacts, event, final state."""

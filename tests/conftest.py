@@ -1,0 +1,73 @@
+"""What every test may ask for: one Prefect server a session (shared by all xdist workers), and its client."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from support import prefect_server
+from support.prefect_server import PrefectServer
+
+HOME = Path(os.environ.get("TMPDIR", "/tmp")) / f"vigiles-prefect-home-{os.getpid()}"
+# Before any test module imports Prefect: nothing may read or write the developer's own home or profile.
+os.environ["PREFECT_HOME"] = str(HOME)
+os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+os.environ.pop("PREFECT_API_URL", None)
+
+
+def _session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_STARTED] = []
+
+
+_STARTED = pytest.StashKey[list[Path]]()
+
+
+@pytest.fixture(scope="session")
+def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty, migrated database that servers start from; made once a session."""
+    folder = _session_folder(tmp_path_factory)
+    database = folder / "migrated" / "prefect.db"
+    with FileLock(folder / "migrated.lock"):
+        if not (folder / "migrated.done").exists():
+            prefect_server.migrate(database)
+            (folder / "migrated.done").touch()
+    return database
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, migrated_database: Path) -> Iterator[PrefectServer]:
+    """The session's Prefect server; the last process of the session stops it."""
+    folder = _session_folder(tmp_path_factory)
+    state = folder / "server.json"
+    with FileLock(folder / "server.lock"):
+        if state.exists():
+            record = json.loads(state.read_text())
+        else:
+            started = prefect_server.start(folder / "server", migrated_database)
+            record = {"url": started.url, "home": str(started.home), "log": str(started.log), "pid": started.pid}
+        record["users"] = record.get("users", 0) + 1
+        state.write_text(json.dumps(record))
+    yield PrefectServer(record["url"], Path(record["home"]), Path(record["log"]), record["pid"])
+    with FileLock(folder / "server.lock"):
+        record = json.loads(state.read_text())
+        record["users"] -= 1
+        state.write_text(json.dumps(record))
+        if record["users"] == 0:
+            prefect_server.stop(record["pid"])
+            state.unlink()
+
+
+@pytest.fixture
+def prefect_api(server: PrefectServer) -> Iterator[PrefectServer]:
+    """Every Prefect call of the test goes to the session's server."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings(updates={PREFECT_API_URL: server.url}):
+        yield server
