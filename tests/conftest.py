@@ -55,6 +55,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, migrated_database: Path) ->
         record["users"] = record.get("users", 0) + 1
         state.write_text(json.dumps(record))
     yield PrefectServer(record["url"], Path(record["home"]), Path(record["log"]), record["pid"])
+    prefect_server.drain()
     with FileLock(folder / "server.lock"):
         record = json.loads(state.read_text())
         record["users"] -= 1

@@ -12,6 +12,9 @@ from rules.errors import PermanentError, TemporaryError
 PAGE = 200
 """The most rows that the server returns at once (``PREFECT_SERVER_API_DEFAULT_LIMIT``)."""
 
+STEPS_BACK = 50
+"""How often a list may shift under the reader before it gives up."""
+
 Row = Mapping[str, Any]
 
 
@@ -29,42 +32,43 @@ def read_all(client: SyncPrefectClient, path: str, body: Mapping[str, Any] | Non
     """
 
     def fetch(offset: int) -> list[Row]:
-        return request(client, "POST", path, {**(body or {}), "limit": PAGE, "offset": offset})
+        rows: list[Row] = request(client, "POST", path, {**(body or {}), "limit": PAGE, "offset": offset})
+        return rows
 
     yield from overlapping_pages(fetch, path)
 
 
 def overlapping_pages(fetch: Callable[[int], list[Row]], name: str, page: int = PAGE) -> Iterator[Row]:
-    """Yield the rows of all pages, each page overlapping the one before by its last row.
+    """Yield the rows of all pages, each page beginning with a row that was seen already.
 
-    With plain offsets a row deleted from an earlier page shifts the rest, and one row is never seen. The overlap shows
-    such a shift; reading then steps back by a page, so that every row that stays is seen at least once.
+    With plain offsets a row deleted from an earlier page shifts the rest, and one row is never seen. Here a page whose
+    first row is new shows such a shift; reading then steps back, so that every row that stays is seen at least once.
 
     Args:
-        fetch: returns the page of rows that begins at an offset.
+        fetch: returns the page of rows that begins at an offset, in a stable order.
         name: what is being read, for the error.
         page: rows in a full page.
 
     Raises:
         TemporaryError: if the list shifts at every attempt.
     """
-    offset, last, seen, shifts = 0, None, set[str](), 0
+    offset, steps_back, seen = 0, 0, set[str]()
     while True:
         rows = fetch(offset)
-        if last is not None and (not rows or rows[0]["id"] != last) and all(row["id"] != last for row in rows):
-            shifts += 1
-            if shifts > 20:  # noqa: PLR2004 - a list that shifts at every page cannot be read
+        if offset and (not rows or rows[0]["id"] not in seen):
+            steps_back += 1
+            if steps_back > STEPS_BACK:
                 raise TemporaryError(
                     f"The list {name} kept changing while it was read.", "Run again at a quieter time."
                 )
-            offset, last = max(0, offset - page), None
+            offset = max(0, offset - (page - 1))
             continue
         fresh = [row for row in rows if row["id"] not in seen]
         seen.update(row["id"] for row in fresh)
         yield from fresh
         if len(rows) < page:
             return
-        offset, last = offset + page - 1, rows[-1]["id"]
+        offset += page - 1
 
 
 def request(client: SyncPrefectClient, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:

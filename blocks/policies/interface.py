@@ -29,7 +29,7 @@ def policy_error(
     """
     # Braces would be read as template fields of the message.
     context = {"message": message, "hint": hint, "column": column, "path": path}
-    return PydanticCustomError(code, "{message}", context)  # type: ignore[arg-type]
+    return PydanticCustomError(code, "{message}", context)
 
 
 def _duration(value: object) -> object:

@@ -1,0 +1,1 @@
+"""The ``vigiles`` command, one module a subcommand."""

@@ -1,7 +1,8 @@
 """Publishing a report: read the previous one, write the artifacts, emit the digest event, end the run rightly."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from prefect import get_run_logger
 from prefect.artifacts import Artifact, create_markdown_artifact, create_table_artifact
@@ -43,8 +44,8 @@ def conclude(
     policy: Policy,
     mode: str,
     now: datetime,
-    findings: list[Finding],
-    changes: list[Change] | None = None,
+    findings: Iterable[Finding],
+    changes: Iterable[Change] = (),
 ) -> State[Any]:
     """Publish what a run found and return the state that it must end in.
 
@@ -69,7 +70,7 @@ def conclude(
         started=now,
         finished=datetime.now(UTC),
         findings=judged,
-        changes=tuple(changes or ()),
+        changes=tuple(changes),
     )
     publish(report)
     get_run_logger().log(_LOG_LEVELS[report.status], report.verdict)
@@ -134,7 +135,7 @@ def digest_payload(report: Report, changed: Since | None) -> dict[str, Any]:
 
 def compare_with_previous(report: Report) -> Since | None:
     """Return what changed since the latest report of the same flow and policy, or None where there is none."""
-    previous = Artifact.get(artifact_key(report))
+    previous = cast("Artifact | None", Artifact.get(artifact_key(report)))
     document = embedded_json(previous.data) if previous and isinstance(previous.data, str) else None
     if document is None:
         return None

@@ -98,10 +98,8 @@ def stop(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGTERM)
     for _ in range(50):
-        try:
+        with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:
-            pass
         if not _alive(pid):
             return
         time.sleep(0.1)
@@ -125,3 +123,12 @@ def running(home: Path, migrated: Path, settings: Mapping[str, str] | None = Non
         yield server
     finally:
         stop(server.pid)
+
+
+def drain() -> None:
+    """Wait until the logs and events of this process have reached their server."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    APILogWorker.drain_all(timeout=30)
+    EventsWorker.drain_all(timeout=30)
