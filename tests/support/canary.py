@@ -5,6 +5,7 @@ Plant secrets, run a flow, then ``scan`` what the run left behind. A scanner tha
 """
 
 import base64
+import functools
 import gzip
 import html
 import json
@@ -40,6 +41,7 @@ class Leak:
     form: str
 
 
+@functools.cache
 def forms(secret: str) -> dict[str, bytes]:
     """Return every form of a secret that the scan looks for, by name.
 
@@ -73,8 +75,14 @@ def forms(secret: str) -> dict[str, bytes]:
 
 
 def search(content: bytes, place: str, secrets: Iterable[str]) -> list[Leak]:
-    """Return the leaks of any of the secrets in ``content``."""
-    return [Leak(place, form) for secret in secrets for form, needle in forms(secret).items() if needle in content]
+    """Return the leaks of any of the secrets in ``content``, also where base64 was wrapped into lines."""
+    unwrapped = content.replace(b"\\n", b"").replace(b"\r", b"").replace(b"\n", b"")
+    return [
+        Leak(place, form)
+        for secret in secrets
+        for form, needle in forms(secret).items()
+        if needle in content or needle in unwrapped
+    ]
 
 
 def scan_files(root: Path, secrets: Iterable[str], *, allowed: Iterable[Path] = ()) -> list[Leak]:
