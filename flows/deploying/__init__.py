@@ -1,0 +1,1 @@
+"""Deploying ``prefect.yaml``: check everything first, then deploy, then pre-select the policies in the run form."""
