@@ -35,7 +35,7 @@ def problems(
 
 def _flow_problems(deployment: Deployment, has_block: Callable[[str], bool]) -> Iterator[str]:
     try:
-        flow = load_flow_from_entrypoint(deployment.entrypoint)
+        flow: Flow[..., Any] = load_flow_from_entrypoint(deployment.entrypoint)
     except Exception as error:  # noqa: BLE001 - importing a module can raise anything; all of it means the same here
         yield f"the entrypoint does not load ({type(error).__name__}). Is Vigiles installed in this environment?"
         return
