@@ -55,7 +55,7 @@ def _value_problems(name: str, value: object, annotation: Any, has_block: Callab
         if slug is None:
             yield f"the parameter {name} must refer to a block: {{$ref: {{block_document_slug: TYPE/NAME}}}}."
         elif slug.partition("/")[0] != annotation.get_block_type_slug():
-            yield f"the parameter {name} refers to {slug}, but takes a {annotation.get_block_type_slug()}."
+            yield f"the parameter {name} refers to {slug}, but must be of type {annotation.get_block_type_slug()}."
         elif not has_block(slug):
             yield f"the parameter {name} refers to {slug}, which does not exist. Publish the policy of that name."
         return
