@@ -65,6 +65,10 @@ class TrialPolicy(Policy):
     places: list[TrialByBlock | TrialByFolder] = Field(default_factory=list, description="Where.")
     vocabulary: dict[str, list[str]] = Field(default_factory=dict, description="Words by topic.")
 
+    def references(self) -> tuple[str, ...]:
+        """Return the blocks that it names."""
+        return tuple(place.block for place in self.places if isinstance(place, TrialByBlock))
+
 
 TRIAL_KINDS = {"TrialPolicy": lambda: TrialPolicy}
 
