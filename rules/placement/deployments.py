@@ -1,6 +1,6 @@
 """Judging deployments: does each run where its constraints allow, and does its pool accept it?"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 
@@ -68,14 +68,15 @@ def _constraint(
     held = [d for d in deployments if selects(constraint.deployments, d)]
     if not held:
         yield CONSTRAINT_IDLE.failed(subject, "The constraint governs none of the deployments on the server.")
-    placed: dict[str, Place] = {}
+    placed: dict[tuple[str, str | None], Place] = {}
     for deployment in held:
         finding, place = _placement(policy, pools, constraint, deployment)
         yield weighed(finding, constraint)
         if place is not None:
-            placed.setdefault(f"{place.pool}/{place.queue}", place)
+            placed[place.pool, place.queue] = place
+    yield from _held_by_absence(constraint, placed.values())
     for place in placed.values():
-        yield from _weak_places(policy, constraint, place)
+        yield from _held_by_queue(policy, constraint, place)
 
 
 def _placement(
@@ -83,10 +84,10 @@ def _placement(
 ) -> tuple[Finding, Place | None]:
     subject = Subject("deployment", f"{deployment.id}:{constraint.name}", deployment.full_name)
     require = parse_selector(constraint.require)
-    fitting = fitting_sentence(policy, require, deployment.tags)
     facts = {"constraint": constraint.name, "pool": deployment.pool or "", "queue": deployment.queue or ""}
     if deployment.pool is None:
         message = f"Constraint {constraint.name} governs it, but it has no work pool: no place can be held against it."
+        fitting = fitting_sentence(policy, require, deployment.tags)
         return DEPLOYMENT_UNMANAGED.failed(subject, f"{message} {fitting}", **facts), None
     place = place_of(policy, pools, deployment.pool, deployment.queue)
     objection = place.objection(require)
@@ -95,19 +96,28 @@ def _placement(
         return POOL_MISMATCH.passed(subject, message, **facts), place
     undeclared = wanted_pool(policy, deployment.pool) is None
     rule = POOL_UNDECLARED if undeclared else POOL_MISMATCH
+    fitting = fitting_sentence(policy, require, deployment.tags)
     message = f"Work pool {place.pool} breaks constraint {constraint.name}. {objection} {fitting}"
     return rule.failed(subject, message, **facts), None
 
 
-def _weak_places(policy: PlacementPolicy, constraint: Constraint, place: Place) -> Iterator[Finding]:
+def _held_by_absence(constraint: Constraint, places: Iterable[Place]) -> Iterator[Finding]:
     require = parse_selector(constraint.require)
-    absent = require.held_by_absence(place.labels)
-    if absent:
-        subject = Subject("constraint", f"{constraint.name}:{place.pool}", f"{constraint.name} on {place.pool}")
-        held = ", ".join(f"`{r}`" for r in absent)
-        yield ABSENCE_MATCHES.failed(subject, f"Work pool {place.pool} lacks the label that {held} speaks of.")
+    absent: dict[str, dict[str, None]] = {}
+    for place in places:
+        held = require.held_by_absence(place.labels)
+        absent.setdefault(place.pool, {}).update(dict.fromkeys(f"`{r}`" for r in held))
+    for pool, texts in absent.items():
+        if texts:
+            subject = Subject("constraint", f"{constraint.name}:{pool}", f"{constraint.name} on {pool}")
+            yield ABSENCE_MATCHES.failed(
+                subject, f"Work pool {pool} lacks the label that {', '.join(texts)} speaks of."
+            )
+
+
+def _held_by_queue(policy: PlacementPolicy, constraint: Constraint, place: Place) -> Iterator[Finding]:
     wanted = wanted_pool(policy, place.pool)
-    if wanted is not None and not require.matches(wanted.labels):
+    if wanted is not None and not parse_selector(constraint.require).matches(wanted.labels):
         name = f"{constraint.name} on {place.pool}, queue {place.queue}"
         subject = Subject("constraint", f"{constraint.name}:{place.pool}/{place.queue}", name)
         message = f"Only the labels of queue {place.queue} fulfil it; those of work pool {place.pool} do not."
@@ -127,7 +137,7 @@ def _accepted(policy: PlacementPolicy, deployment: Deployment) -> Iterator[Findi
 
 
 def _tags(policy: PlacementPolicy, deployment: Deployment) -> Iterator[Finding]:
-    for tag in deployment.tags:
+    for tag in dict.fromkeys(deployment.tags):
         meant = _meant(policy, tag)
         if meant is None:
             continue

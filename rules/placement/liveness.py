@@ -39,38 +39,32 @@ def judge_liveness(
 ) -> Iterator[Finding]:
     """Yield one finding for each pool that governed deployments need."""
     names = pools_in_play(policy, deployments, runs)
+    chosen = governed(policy, deployments)
     for pool in pools:
         if pool.name in names:
-            queues = {d.queue for d in governed(policy, deployments) if d.pool == pool.name and d.queue}
+            queues = {d.queue for d in chosen if d.pool == pool.name and d.queue}
             late = [r for r in runs or () if r.pool == pool.name and r.due is not None and r.due < now]
             yield from _pool(pool, queues, late, now)
 
 
 def _pool(pool: Pool, needed: set[str], late: Sequence[ScheduledRun], now: datetime) -> Iterator[Finding]:
     halts = [*_halts(pool), *_queue_halts(pool, needed)]
-    waiting = f" {_waiting(late, now)}" if late else ""
-    if _has_no_workers_of_its_own(pool):
-        if halts:
-            yield POOL_TAKES_NO_RUNS.failed(pool.subject, f"{' '.join(halts)}{waiting}")
-        else:
-            message = f"Work pools of type {pool.type} are run by Prefect Cloud and show no workers."
-            yield POOL_TAKES_NO_RUNS.skipped(pool.subject, message)
-        return
-    if pool.workers is None:
-        if halts:
-            yield POOL_TAKES_NO_RUNS.failed(pool.subject, f"{' '.join(halts)}{waiting}")
-        return
-    live = [w for w in pool.workers if is_live(w, now)]
-    if not live and any(w.heartbeat and w.heartbeat > now + SKEW for w in pool.workers):
-        message = "The heartbeats lie in the future: the clocks of this run and of the server differ."
-        yield POOL_TAKES_NO_RUNS.unchecked(pool.subject, message, "Set both clocks by NTP, then run again.")
-        return
-    if not live:
-        halts.append(_silence(pool.workers, now))
+    workers = () if _run_by_the_cloud(pool) else pool.workers
+    live = [w for w in workers or () if is_live(w, now)]
+    if workers is not None and not live and not _run_by_the_cloud(pool):
+        if any(w.heartbeat and w.heartbeat > now + SKEW for w in workers):
+            message = "The heartbeats lie in the future: the clocks of this run and of the server differ."
+            yield POOL_TAKES_NO_RUNS.unchecked(pool.subject, message, "Set both clocks by NTP, then run again.")
+            return
+        halts.append(_silence(workers, now))
     if halts:
-        yield POOL_TAKES_NO_RUNS.failed(pool.subject, f"{' '.join(halts)}{waiting}", live=str(len(live)))
-    else:
-        message = f"{len(live)} of {len(pool.workers)} workers are live: {listed([w.name for w in live])}."
+        sentences = [*halts, *_waiting(late, now)]
+        yield POOL_TAKES_NO_RUNS.failed(pool.subject, " ".join(sentences), live=str(len(live)))
+    elif _run_by_the_cloud(pool):
+        message = f"Work pools of type {pool.type} are run by Prefect Cloud and show no workers."
+        yield POOL_TAKES_NO_RUNS.skipped(pool.subject, message)
+    elif workers is not None:
+        message = f"{len(live)} of {len(workers)} workers are live: {listed([w.name for w in live])}."
         yield POOL_TAKES_NO_RUNS.passed(pool.subject, message, live=str(len(live)))
 
 
@@ -81,7 +75,7 @@ def is_live(worker: Worker, now: datetime) -> bool:
     return -SKEW <= now - worker.heartbeat <= HEARTBEATS * worker.interval
 
 
-def _has_no_workers_of_its_own(pool: Pool) -> bool:
+def _run_by_the_cloud(pool: Pool) -> bool:
     return pool.type.endswith((":push", ":managed"))
 
 
@@ -101,20 +95,21 @@ def _queue_halts(pool: Pool, needed: set[str]) -> Iterator[str]:
 
 
 def _silence(workers: Sequence[Worker], now: datetime) -> str:
-    heard = [w for w in workers if w.heartbeat is not None]
+    heard = [(w.heartbeat, w) for w in workers if w.heartbeat is not None]
     if not heard:
         return "No worker was ever heard of."
-    last = max(heard, key=lambda w: w.heartbeat or now)
-    age = now - (last.heartbeat or now)
+    heartbeat, last = max(heard, key=lambda pair: pair[0])
     return (
-        f"No worker is live: the last of {len(workers)}, {last.name}, was heard of {_age(age)} ago, and is given "
-        f"{_age(HEARTBEATS * last.interval)}."
+        f"No worker is live: the last of {len(workers)}, {last.name}, was heard of {_age(now - heartbeat)} ago, and is "
+        f"given {_age(HEARTBEATS * last.interval)}."
     )
 
 
-def _waiting(late: Sequence[ScheduledRun], now: datetime) -> str:
-    oldest = max(now - (run.due or now) for run in late)
-    return f"{len(late)} run{'' if len(late) == 1 else 's'} should have begun already, the first {_age(oldest)} ago."
+def _waiting(late: Sequence[ScheduledRun], now: datetime) -> Iterator[str]:
+    ages = [now - run.due for run in late if run.due is not None]
+    if ages:
+        runs = "1 run" if len(ages) == 1 else f"{len(ages)} runs"
+        yield f"{runs} should have begun already, the first {_age(max(ages))} ago."
 
 
 def _age(age: timedelta) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from rules.findings import Finding
+from rules.findings import Finding, Subject
 from rules.placement.catalogue import RUN_MISPLACED, RUN_WITHOUT_DEPLOYMENT
 from rules.placement.deployments import weighed
 from rules.placement.estate import Deployment, Pool, ScheduledRun
@@ -35,35 +35,34 @@ def _stray(policy: PlacementPolicy, run: ScheduledRun) -> Iterator[Finding]:
     wanted = wanted_pool(policy, run.pool)
     if wanted is None or wanted.accepts is None:
         return
-    whose = "no deployment" if run.deployment is None else "a deployment that was not there when deployments were read"
-    message = (
-        f"The run waits in work pool {wanted.name}, which accepts only `{wanted.accepts}`, and belongs to {whose}."
-    )
-    rule = RUN_WITHOUT_DEPLOYMENT
-    yield (
-        rule.failed(run.subject, message)
-        if run.deployment is None
-        else rule.unchecked(run.subject, message, "Run again: the deployment was made or deleted meanwhile.")
-    )
+    where = f"The run waits in work pool {wanted.name}, which accepts only `{wanted.accepts}`,"
+    if run.deployment is None:
+        yield RUN_WITHOUT_DEPLOYMENT.failed(run.subject, f"{where} and belongs to no deployment.")
+    else:
+        message = f"{where} and its deployment was not among those that were read."
+        remedy = "Run again: the deployment was made or deleted meanwhile."
+        yield RUN_WITHOUT_DEPLOYMENT.unchecked(run.subject, message, remedy)
 
 
 def _moved(
     policy: PlacementPolicy, pools: Sequence[Pool] | None, deployment: Deployment, run: ScheduledRun
 ) -> Iterator[Finding]:
-    faults = [(c, why) for c in constraints_on(policy, deployment) if (why := _breach(policy, pools, c, run))]
+    broken = [(c, why) for c in constraints_on(policy, deployment) if (why := _breach(policy, pools, c, run))]
     wanted = wanted_pool(policy, run.pool)
     refused = refusal(wanted, deployment.tags) if wanted is not None and run.pool != deployment.pool else ""
-    if not faults and not refused:
+    if not broken and not refused:
         return
-    where = f"{_where(run.pool, run.queue)} (state {run.state}), while its deployment is in "
-    there = f"The run of {deployment.full_name} waits in {where}{_where(deployment.pool, deployment.queue)}."
-    reasons = " ".join(
-        [*(f"That breaks constraint {c.name}. {why}" for c, why in faults), *([refused] if refused else [])]
+    there = (
+        f"The run waits in {_where(run.pool, run.queue)} (state {run.state}), its deployment is in "
+        f"{_where(deployment.pool, deployment.queue)}."
     )
-    facts = {"deployment": deployment.full_name, "pool": run.pool or "", "queue": run.queue or "", "state": run.state}
-    finding = RUN_MISPLACED.failed(run.subject, f"{there} {reasons}", **facts)
-    grave = refused or any(c.mode != "warn" for c, _ in faults)
-    yield finding if grave else weighed(finding, faults[0][0])
+    reasons = [f"That breaks constraint {c.name}. {why}" for c, why in broken]
+    message = " ".join([there, *reasons, *filter(None, [refused])])
+    # Named after its deployment first, so that an exception for the deployment can be one for its runs.
+    subject = Subject("flow-run", run.id, f"{deployment.full_name} run {run.name}")
+    finding = RUN_MISPLACED.failed(subject, message, pool=run.pool or "", queue=run.queue or "", state=run.state)
+    mild = not refused and all(c.mode == "warn" for c, _ in broken)
+    yield weighed(finding, broken[0][0]) if mild else finding
 
 
 def _breach(policy: PlacementPolicy, pools: Sequence[Pool] | None, constraint: Constraint, run: ScheduledRun) -> str:

@@ -1,6 +1,7 @@
 """Reading a selector: the text becomes requirements, or an error that points at the character to blame."""
 
 import re
+from functools import lru_cache
 
 from rules.selectors.contradictions import first_contradiction
 from rules.selectors.labels import SelectorError, check_key, check_value
@@ -29,6 +30,7 @@ _WORD_HINTS = {
 }
 
 
+@lru_cache(maxsize=1024)
 def parse_selector(text: str) -> Selector:
     """Return the selector that ``text`` writes.
 
