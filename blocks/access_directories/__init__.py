@@ -1,0 +1,1 @@
+"""Access directories: what can tell who may do what, or how a server without users is guarded."""
