@@ -3,5 +3,15 @@
 from blocks.access_directories.prefect_server import PrefectServerDirectory
 from blocks.policies.access import AccessPolicy
 from blocks.policies.placement import PlacementPolicy
+from blocks.policies.rotation import RotationPolicy
+from blocks.rotation_targets.postgres_role import PostgresRole
+from blocks.secret_stores.env_file import EnvFileStore
 
-__all__ = ["AccessPolicy", "PlacementPolicy", "PrefectServerDirectory"]
+__all__ = [
+    "AccessPolicy",
+    "EnvFileStore",
+    "PlacementPolicy",
+    "PostgresRole",
+    "PrefectServerDirectory",
+    "RotationPolicy",
+]

@@ -1,0 +1,128 @@
+"""The rotation policy: which secrets are rotated, where they are, how often and when."""
+
+from datetime import timedelta
+from typing import Annotated, ClassVar, Self
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from blocks.policies.interface import NAME_PATTERN, Duration, Policy, PolicyPart, policy_error
+from blocks.secret_stores.generation import SHORTEST
+from blocks.secret_stores.interface import SecretAddress
+from rules.durations import format_duration
+from rules.rotation.windows import parse_window
+
+SLUG_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*$"
+"""A block, as type-slug/name."""
+
+
+def _window(text: str) -> str:
+    try:
+        parse_window(text)
+    except ValueError as error:
+        raise policy_error("P073", str(error), "Write for example Sun 02:00-06:00 Europe/Rome.") from None
+    return text
+
+
+_Slug = Annotated[str, StringConstraints(pattern=SLUG_PATTERN)]
+_Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", max_length=200)]
+_Window = Annotated[str, AfterValidator(_window)]
+
+
+class KeysPart(PolicyPart):
+    """The keys of a secret whose account rotates with its password."""
+
+    username: _Key = Field(description="The key that holds the account's name.")
+    password: _Key = Field(description="The key that holds its password.")
+
+
+class SecretEntry(PolicyPart):
+    """One secret: where it is, what checks it, and when it is rotated."""
+
+    name: str = Field(description="Its name, kebab-case.", pattern=NAME_PATTERN, max_length=60)
+    store: _Slug = Field(description="The store block that holds it, such as env-file-store/local.")
+    key: _Key | None = Field(default=None, description="The key of the value in the store.")
+    # Not named `keys`: `dict(model)` would call it, and Prefect does that to every parameter.
+    pair: KeysPart | None = Field(
+        default=None, alias="keys", description="The keys of a pair of account and password, instead."
+    )
+    target: _Slug | None = Field(
+        default=None, description="The target block that checks it, such as postgres-role/warehouse; none for a value."
+    )
+    every: Duration = Field(description="The longest time between two rotations.")
+    window: _Window | None = Field(
+        default=None, description="When a rotation may begin, such as Sun 02:00-06:00 Europe/Rome; always if left out."
+    )
+    grace: Duration = Field(
+        default=timedelta(hours=24), description="How long the old version is kept alive beside the new one."
+    )
+    length: int = Field(default=32, ge=SHORTEST, le=128, description="Characters of a generated value.")
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if (self.key is None) == (self.pair is None):
+            raise policy_error("P120", "a secret has either `key` or `keys`", "Give one of the two.")
+        if self.pair is not None and self.pair.username == self.pair.password:
+            raise policy_error("P045", "both keys are the same", "Use two keys.", path=("keys", "password"))
+        if self.pair is not None and self.target is None:
+            hint = "Name the target, or give `key` for a value that is only generated."
+            raise policy_error("P121", "an account needs a target that checks it", hint, path=("keys",))
+        if self.grace >= self.every:
+            hint = f"Make it shorter than {format_duration(self.every)}; 24h is the default."
+            path = ("grace",) if "grace" in self.model_fields_set else ("every",)
+            raise policy_error("P122", "the grace is not shorter than the time between two rotations", hint, path=path)
+        return self
+
+    @property
+    def address(self) -> SecretAddress:
+        """Where the secret is in its store."""
+        if self.pair is not None:
+            return SecretAddress(self.pair.password, self.pair.username)
+        assert self.key is not None
+        return SecretAddress(self.key)
+
+
+class RotationPolicy(Policy):
+    """Which secrets are rotated, how often and when, and how many a run may change.
+
+    Example:
+        Load a published policy:
+        ```python
+        from blocks.policies.rotation import RotationPolicy
+
+        policy = RotationPolicy.load("BLOCK_NAME")
+        ```
+    """
+
+    _block_type_name: ClassVar[str | None] = "Rotation Policy"
+    _block_type_slug: ClassVar[str | None] = "rotation-policy"
+
+    secrets: list[SecretEntry] = Field(description="The secrets, each with its schedule.", min_length=1)
+    max_changes: int = Field(
+        default=20,
+        ge=1,
+        le=100_000,
+        description="The most secrets that a run may change; more stop it before the first.",
+    )
+
+    @model_validator(mode="after")
+    def _names_and_keys_are_unique(self) -> Self:
+        names: set[str] = set()
+        written: dict[tuple[str, str], str] = {}
+        for index, secret in enumerate(self.secrets):
+            if secret.name in names:
+                message = f"another secret has the name {secret.name}"
+                raise policy_error("P045", message, "Give each its own name.", path=("secrets", index, "name"))
+            names.add(secret.name)
+            for key in secret.address.keys:
+                if (secret.store, key) in written:
+                    message = f"{written[secret.store, key]} writes {key} of this store too"
+                    part = "key" if secret.pair is None else "keys"
+                    raise policy_error("P045", message, "One secret owns a key.", path=("secrets", index, part))
+                written[secret.store, key] = secret.name
+        return self
+
+    def references(self) -> tuple[str, ...]:
+        """Return the slugs of the blocks that the policy names: stores, then targets."""
+        stores = [secret.store for secret in self.secrets]
+        targets = [secret.target for secret in self.secrets if secret.target is not None]
+        return tuple(dict.fromkeys([*stores, *targets]))

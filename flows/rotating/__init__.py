@@ -1,0 +1,1 @@
+"""What rotate-secrets is made of: loading blocks, performing one step at a time, observing and rotating one secret."""
