@@ -11,7 +11,7 @@ from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient
 
-from blocks.estate.paging import PAGE, Row, overlapping_pages, request
+from blocks.estate.paging import PAGE, Row, overlapping_pages, read_page
 from rules.errors import PermanentError, TemporaryError
 
 MOST_HOLES = 20
@@ -51,15 +51,14 @@ def read_around(
     def window(offset: int, limit: int) -> list[Row]:
         asked = {**body, "offset": offset}
         try:
-            rows: list[Row] = request(client, "POST", path, {**asked, "limit": limit})
+            return read_page(client, path, {**asked, "limit": limit})
         except TemporaryError:
             if limit == PAGE:
                 # Asked for no rows, a server that is well answers: the fault is in a row, and worth looking for.
-                request(client, "POST", path, {**asked, "limit": 0})
+                read_page(client, path, {**asked, "limit": 0})
             if limit == 1:
                 return [_hole(client, ids, asked, holes)]
             return _halves(window, offset, limit)
-        return rows
 
     rows = list(overlapping_pages(lambda offset: window(offset, PAGE), path))
     return [row for row in rows if row["id"] not in holes], list(holes.values())
@@ -73,8 +72,8 @@ def _halves(window: Callable[[int, int], list[Row]], offset: int, limit: int) ->
 
 def _hole(client: SyncPrefectClient, ids: str | None, asked: Mapping[str, Any], holes: dict[str, Hole]) -> Row:
     found = None
-    with contextlib.suppress(TemporaryError, PermanentError, LookupError, TypeError):
-        found = str(request(client, "POST", ids, {**asked, "limit": 1})[0]["id"]) if ids else None
+    with contextlib.suppress(TemporaryError, PermanentError, LookupError):
+        found = str(read_page(client, ids, {**asked, "limit": 1})[0]["id"]) if ids else None
     stand_in = found or f"offset {asked['offset']}"
     holes[stand_in] = Hole(asked["offset"], found)
     if len(holes) > MOST_HOLES:

@@ -32,10 +32,23 @@ def read_all(client: SyncPrefectClient, path: str, body: Mapping[str, Any] | Non
     """
 
     def fetch(offset: int) -> list[Row]:
-        rows: list[Row] = request(client, "POST", path, {**(body or {}), "limit": PAGE, "offset": offset})
-        return rows
+        return read_page(client, path, {**(body or {}), "limit": PAGE, "offset": offset})
 
     yield from overlapping_pages(fetch, path)
+
+
+def read_page(client: SyncPrefectClient, path: str, body: Mapping[str, Any]) -> list[Row]:
+    """Return the one page that ``POST path`` lists.
+
+    Raises:
+        TemporaryError: if the server does not answer, or answers no list: an empty mapping is not an empty list.
+        PermanentError: if the server refuses the request.
+    """
+    rows = request(client, "POST", path, body)
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        problem = f"Prefect's API answered POST {path} with something other than a list."
+        raise TemporaryError(problem, "Check what stands between this client and the server.")
+    return rows
 
 
 def overlapping_pages(fetch: Callable[[int], list[Row]], name: str, page: int = PAGE) -> Iterator[Row]:
