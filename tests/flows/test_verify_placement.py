@@ -1,10 +1,12 @@
 """The placement flow against real servers: what is on them, what it reports, how its runs end."""
 
+import functools
 from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from support.placement_estate import PlacementEstate
 from support.prefect_server import running
@@ -259,6 +261,43 @@ def test_audit_and_enforce_write_nothing_into_the_estate(estate):
     report_of(policy_for(estate, high(estate), standard(estate)), mode="enforce")
 
     assert [httpx.get(estate.url + address).json()["updated"] for address in addresses] == before
+
+
+class OneListFails(httpx.HTTPTransport):
+    """Carries every request to the real server, but answers 500 for one list."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def handle_request(self, request):
+        if request.url.path.endswith(self.path):
+            return httpx.Response(500, request=request)
+        return super().handle_request(request)
+
+
+@pytest.mark.parametrize(
+    ("path", "unseen", "still_found"),
+    [
+        ("/work_pools/filter", "work pools", "pool-mismatch"),
+        ("/deployments/filter", "deployments", "pool-missing"),
+        ("/flow_runs/filter", "waiting runs", "pool-mismatch"),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_one_error_and_the_rest_is_still_found(
+    estate, monkeypatch, path, unseen, still_found
+):
+    estate.pool("standard")
+    estate.deployment("books", "standard", SECRET)
+    settings = {"transport": OneListFails(path)}
+    client = functools.partial(SyncPrefectClient, estate.url, httpx_settings=settings)
+    monkeypatch.setattr("flows.verify_placement.get_client", lambda sync_client: client())
+
+    state, report = report_of(policy_for(estate, high(estate), standard(estate)))
+
+    assert [f.subject.name for f in found(report, "placement-unseen", Status.ERROR)] == [unseen]
+    assert found(report, still_found)
+    assert state.message.startswith("Unchecked")
 
 
 @pytest.fixture(scope="module")
