@@ -29,4 +29,4 @@ def _empty_range(requirements: Sequence[Requirement]) -> bool:
     # A label's value begins with a letter or digit: there are no negative ones.
     above = max((int(r.values[0]) for r in requirements if r.operator is Operator.GREATER), default=-1)
     below = min((int(r.values[0]) for r in requirements if r.operator is Operator.LESS), default=None)
-    return below is not None and below - max(above, -1) < 2  # noqa: PLR2004 - nothing lies between neighbours
+    return below is not None and below <= max(above, -1) + 1
