@@ -16,15 +16,16 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from blocks.estate.paging import Row, read_all, request
 from blocks.policies.interface import Policy
 from blocks.policies.loader import Loaded, LoadedPolicy
+from flows import exclusion
 from rules.errors import BadInputError, PermanentError, TemporaryError, VigilesError
 
 FLOWS = {
-    "rotation-policy": "rotate-secrets",
-    "placement-policy": "verify-placement",
-    "retention-policy": "enforce-retention",
-    "access-policy": "report-rbac-drift",
+    "RotationPolicy": "rotate-secrets",
+    "PlacementPolicy": "verify-placement",
+    "RetentionPolicy": "enforce-retention",
+    "AccessPolicy": "report-rbac-drift",
 }
-"""The flow that takes a policy, by the slug of the policy's block type."""
+"""The flow that takes a policy, by the policy's kind."""
 
 _LIMITS = "/v2/concurrency_limits/"
 _T = TypeVar("_T")
@@ -74,10 +75,9 @@ def publish_policies(loaded: Loaded) -> list[Published]:
         TemporaryError: if the server does not answer.
         PermanentError: if it refuses, or does not give back what was saved.
     """
-    _refuse_problems(loaded)
+    check_policies(loaded)
     published: list[Published] = []
     with get_client(sync_client=True) as client:
-        _refuse_missing_blocks(client, loaded.policies)
         for policy_class in dict.fromkeys(type(entry.policy) for entry in loaded.policies):
             _asked(policy_class.register_type_and_schema)
         for entry in loaded.policies:
@@ -89,6 +89,21 @@ def publish_policies(loaded: Loaded) -> list[Published]:
                     f"{slug_of(entry.policy)}: {error.message} Before it: {done}.", error.advice
                 ) from None
     return published
+
+
+def check_policies(loaded: Loaded) -> None:
+    """Check everything that publishing would, and save nothing.
+
+    Args:
+        loaded: what ``load_policies`` returned.
+
+    Raises:
+        BadInputError: if anything is wrong with any policy or with a block that it names.
+        TemporaryError: if the server does not answer.
+    """
+    _refuse_problems(loaded)
+    with get_client(sync_client=True) as client:
+        _refuse_missing_blocks(client, loaded.policies)
 
 
 def ensure_limit(client: SyncPrefectClient, policy: Policy) -> bool:
@@ -112,8 +127,8 @@ def ensure_limit(client: SyncPrefectClient, policy: Policy) -> bool:
 
 def limit_name(policy: Policy) -> str:
     """Return the name of the concurrency limit that enforcing runs of a policy take."""
-    slug = policy.get_block_type_slug()
-    return f"vigiles-{FLOWS.get(slug, slug)}-{policy.name}"
+    kind = type(policy).__name__
+    return exclusion.limit_name(FLOWS.get(kind, policy.get_block_type_slug()), policy.name)
 
 
 def slug_of(policy: Policy) -> str:

@@ -1,6 +1,8 @@
 """Publishing to a real server: all checked first, ids kept, old keys gone, the same again changes nothing."""
 
+import threading
 import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from prefect.blocks.system import Secret
@@ -192,6 +194,31 @@ def test_a_server_that_does_not_answer_is_a_temporary_error(folder):
         pytest.raises(TemporaryError, match="did not answer"),
     ):
         publish_policies(loaded)
+
+
+@pytest.mark.parametrize(("status", "error"), [(500, TemporaryError), (403, PermanentError)])
+def test_a_server_that_refuses_is_told_without_its_words(status, error, folder):
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(b"echo of a secret")
+
+        def do_POST(self):
+            self.do_GET()
+
+        def log_message(self, *arguments):
+            pass
+
+    loaded = folder.load()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as refusing:
+        threading.Thread(target=refusing.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{refusing.server_port}/api"
+        with temporary_settings(updates={PREFECT_API_URL: url}), pytest.raises(error, match=str(status)) as raised:
+            publish_policies(loaded)
+        refusing.shutdown()
+
+    assert "secret" not in str(raised.value)
 
 
 def test_a_failure_half_way_says_what_was_done_before_it(folder):
