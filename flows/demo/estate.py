@@ -14,7 +14,8 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.filesystems import LocalFileSystem
 from prefect.workers.process import ProcessWorker
 
-from blocks.estate.paging import request
+from blocks.access_directories.prefect_server import PrefectServerDirectory
+from blocks.estate.paging import read_all, request
 from flows.demo import samples
 from flows.demo.prefect_server import PrefectServer
 
@@ -44,8 +45,8 @@ def start_worker(server: PrefectServer, pool: str) -> int:
     return process.pid
 
 
-def create_deployments(client: SyncPrefectClient) -> None:
-    """Create the deployments: one where it may run, three that break the constraint, one that has none.
+def create_deployments(client: SyncPrefectClient) -> list[str]:
+    """Create the deployments, some of which break the placement policy, and return them as ``name on pool``.
 
     A run of ``nightly-load/moved`` is scheduled before its deployment moves to the right pool: the run stays behind.
     """
@@ -59,6 +60,8 @@ def create_deployments(client: SyncPrefectClient) -> None:
     scheduled = {"type": "SCHEDULED", "state_details": {"scheduled_time": later}}
     request(client, "POST", f"/deployments/{moved}/create_flow_run", {"state": scheduled})
     _deployment(client, samples.nightly_load, "moved", "high-security", secure)
+    rows = read_all(client, "/deployments/filter", {"sort": "NAME_ASC"})
+    return [f"{row['name']} on {row['work_pool_name'] or 'no pool'}" for row in rows]
 
 
 def run_flows(server: PrefectServer, storage: Path) -> Iterator[str]:
@@ -75,6 +78,11 @@ def run_flows(server: PrefectServer, storage: Path) -> Iterator[str]:
             written = set(storage.rglob("*")) - before
             _back_date(server.database, str(run), written, datetime.now(UTC) - age)
             yield f"{name}: {len(written)} results, {age.days} days old"
+
+
+def create_directory(server: PrefectServer) -> None:
+    """Save the block through which the posture of the demo's own server is inspected."""
+    PrefectServerDirectory(api_url=server.url, database=str(server.database)).save("self-hosted", overwrite=True)
 
 
 def _deployment(client: SyncPrefectClient, sample: Any, name: str, pool: str | None, tags: list[str]) -> str:
