@@ -111,16 +111,15 @@ def _publish() -> Iterator[str]:
 
 
 def _run_all(folder: Path, step: Say, say: Say) -> Iterator[Report]:
-    from flows.cli.policy_choice import chosen_policy  # noqa: PLC0415 - after `_use`
     from flows.cli.quiet import quieten  # noqa: PLC0415 - after `_use`
-    from flows.running import run_flow  # noqa: PLC0415 - after `_use`
+    from flows.cli.run import FlowName, run_flow  # noqa: PLC0415 - after `_use`
 
     quieten()
 
     (folder / "reports").mkdir()
     for mode in ("audit", "enforce"):
-        for flow in ("rotate-secrets", "verify-placement", "enforce-retention", "report-rbac-drift"):
-            report, _ = run_flow(flow, chosen_policy("production", flow), mode)
+        for flow in FlowName:
+            report, _ = run_flow(flow, "production", mode)
             path = folder / "reports" / f"{flow}-{mode}.json"
             path.write_text(json.dumps(report.to_json(), indent=1))
             step(f"{flow}, mode {mode}: {report.verdict}")
