@@ -20,7 +20,6 @@ from rules.access import Access
 from rules.findings import Subject
 from rules.posture.observations import Transport, Unseen
 
-_PORTS = {"http": 80, "https": 443}
 _CLOUD_PATH = re.compile(r"/accounts/[^/]+/workspaces/[^/]+")
 
 
@@ -57,7 +56,7 @@ class PrefectServerDirectory(AccessDirectory):
     @classmethod
     def _check_api_url(cls, value: str) -> str:
         parts = urlsplit(value)
-        if parts.scheme not in _PORTS or not parts.hostname or parts.query or parts.fragment:
+        if parts.scheme not in probes.PORTS or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("api_url is an http or https address without query and fragment")
         if "@" in parts.netloc:
             raise ValueError("api_url holds no credential: set PREFECT_API_AUTH_STRING instead")
@@ -109,7 +108,7 @@ def is_cloud(address: SplitResult) -> bool:
 
 def _address(url: str) -> tuple[str, str | None, int | None, str]:
     parts = urlsplit(url)
-    return (parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme), parts.path.rstrip("/"))
+    return (parts.scheme, parts.hostname, parts.port or probes.PORTS.get(parts.scheme), parts.path.rstrip("/"))
 
 
 def _tls() -> ssl.SSLContext:

@@ -15,11 +15,12 @@ from typing import Any, TypeVar, cast
 import httpx
 
 from blocks.access_directories.encryption_key import key_place
+from blocks.access_directories.reach import listens, own_addresses
 from blocks.access_directories.requester import CannotSeeError, Reply, Requester
 from blocks.access_directories.sockets import knock
 from rules.advisories import PACKAGES
 from rules.findings import Subject
-from rules.posture.observations import Answer, KeyPlace, Posture, Settings, Transport, Unseen
+from rules.posture.observations import Answer, KeyPlace, Posture, Transport, Unseen
 
 T = TypeVar("T")
 
@@ -34,6 +35,9 @@ VERSION = "/admin/version"
 
 SCHEMA_PAGES = {"/docs": b"swagger", "/openapi.json": b'"openapi"', "/redoc": b"redoc"}
 """The pages that show the API schema, and what tells each from the UI, which answers at any path."""
+
+PORTS = {"http": 80, "https": 443}
+"""The port that an address means when it names none."""
 
 _REFUSED = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 
@@ -61,7 +65,8 @@ async def observe(server: Subject, transport: Transport, ask: Requester, databas
         "foreign_origin": _foreign_origin(ask),
         "schema": _schema(ask),
         "ui_settings": _ui_settings(ask),
-        "settings": _settings(ask),
+        "shown_headers": _shown_headers(ask),
+        "beyond_loopback": _beyond_loopback(ask, transport),
         "encryption_key": _encryption_key(ask, database),
     }
     answers = await asyncio.gather(*probes.values(), return_exceptions=True)
@@ -196,14 +201,20 @@ async def _ui_settings(ask: Requester) -> tuple[str, ...]:
     return tuple(sorted(content))
 
 
-async def _settings(ask: Requester) -> Settings:
-    """Read the server's settings; of the headers that it shows, only the names leave this function."""
-    content = _mapping(await ask.credentialed("/admin/settings"))
-    api = _inner(_inner(content, "server"), "api")
-    headers = _inner(_inner(content, "client"), "custom_headers")
-    shown = sorted(str(name) for name, value in headers.items() if not isinstance(value, str) or value.strip("*"))
-    host = api.get("host")
-    return Settings(bind_host=host if isinstance(host, str) else "", header_names=tuple(shown))
+async def _shown_headers(ask: Requester) -> tuple[str, ...]:
+    """Read the server's settings; of the headers that they show, only the names leave this function."""
+    headers: Any = _mapping(await ask.credentialed("/admin/settings"))
+    for name in ("client", "custom_headers"):
+        headers = headers.get(name) if isinstance(headers, dict) else None
+    if not isinstance(headers, dict):
+        raise CannotSeeError("the server's settings have another shape than is known")
+    return tuple(sorted(n for n, value in headers.items() if not isinstance(value, str) or value.strip("*")))
+
+
+async def _beyond_loopback(ask: Requester, transport: Transport) -> bool:
+    if not transport.loopback:
+        return True
+    return await listens(own_addresses(), httpx.URL(ask.api).port or PORTS[transport.scheme], ask.seconds)
 
 
 async def _encryption_key(ask: Requester, database: Path | None) -> KeyPlace:
@@ -220,10 +231,3 @@ def _mapping(reply: Reply) -> dict[str, Any]:
     if reply.status == httpx.codes.OK and isinstance(content, dict):
         return content
     raise reply.unexpected()
-
-
-def _inner(content: Mapping[str, Any], name: str) -> dict[str, Any]:
-    value = content.get(name)
-    if not isinstance(value, dict):
-        raise CannotSeeError("the server's settings have another shape than is known")
-    return value

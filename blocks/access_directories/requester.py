@@ -103,8 +103,9 @@ class Requester:
             raise CannotSeeError(f"the request failed ({type(error).__name__})") from None
 
     async def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: object) -> Reply:
+        # The deadline around this ends it; httpx's own timeouts count each read anew.
         async with (
-            httpx.AsyncClient(verify=self.tls, timeout=self.seconds, follow_redirects=False) as client,
+            httpx.AsyncClient(verify=self.tls, timeout=2 * self.seconds, follow_redirects=False) as client,
             client.stream(method, url, headers=dict(headers), json=body) as answer,
         ):
             content = bytearray()

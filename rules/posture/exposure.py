@@ -81,11 +81,11 @@ def ui_settings_private(posture: Posture) -> Finding:
 
 def headers_masked(posture: Posture) -> Finding:
     """Judge the server's settings: ``client.custom_headers`` is not masked; high where anybody may read them."""
-    if isinstance(posture.settings, Unseen):
-        return unchecked(HEADERS_MASKED, posture.server, posture.settings)
-    if not posture.settings.header_names:
+    if isinstance(posture.shown_headers, Unseen):
+        return unchecked(HEADERS_MASKED, posture.server, posture.shown_headers)
+    if not posture.shown_headers:
         return HEADERS_MASKED.passed(posture.server, "The server's settings hold no client header.")
-    names = ", ".join(posture.settings.header_names)
+    names = ", ".join(posture.shown_headers)
     readers = "anybody" if posture.open else "every holder of the credential"
     finding = HEADERS_MASKED.failed(
         posture.server, f"The server shows the values of these headers to {readers}: {names}.", headers=names

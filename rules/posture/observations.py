@@ -55,19 +55,6 @@ class Transport:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What the server's settings tell; never their values where those could be secret.
-
-    Attributes:
-        bind_host: the address the server listens on, empty if it does not say.
-        header_names: the names of the client headers that it shows in clear text.
-    """
-
-    bind_host: str
-    header_names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Posture:
     """Everything that was seen of one self-hosted server.
 
@@ -87,7 +74,8 @@ class Posture:
         foreign_origin: the origin that it lets read its answers, empty if none.
         schema: the paths at which it shows its API schema to anybody.
         ui_settings: the names of the settings that it shows to anybody.
-        settings: what its settings tell.
+        shown_headers: the names of the client headers whose values its settings show in clear text.
+        beyond_loopback: whether it can be reached at an address that is not this machine's loopback.
         encryption_key: where the key lies that encrypts the blocks.
         packages: versions by name of the packages that flows of this run's environment use.
     """
@@ -107,7 +95,8 @@ class Posture:
     foreign_origin: str | Unseen
     schema: tuple[str, ...] | Unseen
     ui_settings: tuple[str, ...] | Unseen
-    settings: Settings | Unseen
+    shown_headers: tuple[str, ...] | Unseen
+    beyond_loopback: bool | Unseen
     encryption_key: KeyPlace | Unseen
     packages: Mapping[str, str]
 
@@ -118,8 +107,8 @@ class Posture:
 
     @property
     def loopback_only(self) -> bool:
-        """Whether both the address used and the address it says it listens on are of this machine only."""
-        return self.transport.loopback and isinstance(self.settings, Settings) and is_loopback(self.settings.bind_host)
+        """Whether it was seen that nobody but this machine can reach it."""
+        return self.transport.loopback and self.beyond_loopback is False
 
 
 def is_loopback(host: str) -> bool:

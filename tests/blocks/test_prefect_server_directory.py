@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import inspect
+import ipaddress
 import json
 import logging
 import sqlite3
@@ -10,14 +11,17 @@ import ssl
 import threading
 import time
 from dataclasses import fields
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from prefect.filesystems import LocalFileSystem
-from prefect.settings import (
-    PREFECT_API_TLS_INSECURE_SKIP_VERIFY,
-    temporary_settings,
-)
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
 from support import canary, faulty_server, guarded_server, prefect_server
 from support.guarded_server import AUTH, FERNET, HALVES, client_of
@@ -28,18 +32,20 @@ from blocks.access_directories import probes
 from blocks.access_directories.interface import AccessDirectory, load_directory
 from blocks.access_directories.prefect_server import PrefectServerDirectory
 from blocks.access_directories.probes import SOCKETS, installed
-from blocks.access_directories.requester import Reply, Requester
+from blocks.access_directories.reach import listens, own_addresses
+from blocks.access_directories.requester import CannotSeeError, Reply, Requester
+from blocks.policies.access import AccessPolicy
 from rules.errors import BadInputError
-from rules.posture.observations import Answer, KeyPlace, Posture, Settings, Transport, Unseen
+from rules.posture.observations import Answer, KeyPlace, Posture, Transport, Unseen, is_loopback
 
 HEADER = canary.plant("header").replace(canary.AWKWARD, "-")
-PROBED = [f.name for f in fields(Posture) if f.name not in ("server", "transport", "packages")]
+PROBED = [f.name for f in fields(Posture) if f.name not in ("server", "transport", "packages", "beyond_loopback")]
 
 
-class TestPrefectServerDirectoryStandards(BlockStandardTestSuite):
-    @pytest.fixture
-    def block(self):
-        return PrefectServerDirectory
+class TestAccessBlockStandards(BlockStandardTestSuite):
+    @pytest.fixture(params=[PrefectServerDirectory, AccessPolicy])
+    def block(self, request):
+        return request.param
 
     test_has_a_valid_image = None  # our blocks have no logo
 
@@ -92,7 +98,7 @@ def test_a_guarded_server_is_seen_as_guarded(guarded):
     assert seen.non_ascii is Answer.BROKE
     assert seen.sockets == dict.fromkeys(SOCKETS, Answer.REFUSED)
     assert seen.version == seen.packages["prefect"]
-    assert seen.settings == Settings("127.0.0.1", ())
+    assert (seen.shown_headers, seen.beyond_loopback) == ((), False)
     assert seen.encryption_key is KeyPlace.ELSEWHERE
 
 
@@ -119,7 +125,7 @@ def test_of_the_headers_a_server_shows_only_the_names_are_kept(opened):
     with client_of(opened):
         seen = look(opened.url)
 
-    assert seen.settings == Settings("127.0.0.1", ("Proxy-Authorization",))
+    assert seen.shown_headers == ("Proxy-Authorization",)
     assert not canary.search(repr(seen).encode(), "posture", [HEADER])
 
 
@@ -130,7 +136,7 @@ def test_a_server_with_an_empty_auth_string_lets_the_empty_credential_in(emptied
     assert (seen.anonymous, seen.wrong) == (Answer.REFUSED, Answer.REFUSED)
     assert seen.empty is Answer.SERVED
     assert seen.sockets == dict.fromkeys(SOCKETS, Answer.SERVED)
-    assert isinstance(seen.settings, Unseen)
+    assert isinstance(seen.shown_headers, Unseen)
 
 
 def test_a_generated_encryption_key_is_found_in_the_database_once_there_is_one(opened):
@@ -189,7 +195,7 @@ def test_a_server_that_is_not_the_run_s_own_is_seen_as_an_anonymous_caller_sees_
     assert seen.anonymous is Answer.REFUSED
     assert seen.version == seen.packages["prefect"]
     assert seen.csrf is True
-    assert {type(v) for v in (seen.settings, seen.accounts, seen.encryption_key)} == {Unseen}
+    assert {type(v) for v in (seen.shown_headers, seen.accounts, seen.encryption_key)} == {Unseen}
 
 
 FAULTS = {
@@ -226,6 +232,7 @@ def json_answer(value):
 
 
 NOT_FOUND = faulty_server.answer("404 Not Found", b'{"detail":"Not Found"}')
+HEADERS = {"A": "****", "B": ["x"], "C": "y"}
 ODD_ANSWERS = [
     ("accounts", {"/api/me/": json_answer({"id": "u1"})}, True),
     ("accounts", {"/api/me/": faulty_server.answer("502 Bad Gateway")}, "answered 502"),
@@ -240,16 +247,8 @@ ODD_ANSWERS = [
     ("suffix", {"/api/variables/name/vigiles-probe-health": json_answer({"name": "x"})}, Answer.SERVED),
     ("ui_settings", {"/ui-settings": json_answer({"flags": []})}, "something that is not Prefect's"),
     ("ui_settings", {}, ()),
-    ("settings", {"/api/admin/settings": json_answer({"server": {}})}, "have another shape"),
-    (
-        "settings",
-        {
-            "/api/admin/settings": json_answer(
-                {"server": {"api": {"host": None}}, "client": {"custom_headers": {"A": "****", "B": ["x"], "C": "y"}}}
-            )
-        },
-        Settings("", ("B", "C")),
-    ),
+    ("shown_headers", {"/api/admin/settings": json_answer({"server": {}})}, "have another shape"),
+    ("shown_headers", {"/api/admin/settings": json_answer({"client": {"custom_headers": HEADERS}})}, ("B", "C")),
     ("csrf", {"/api/flows/count": json_answer("three")}, "something that is not Prefect's"),
     ("encryption_key", {"/api/block_types/slug/secret": json_answer({"id": 7})}, "named nothing"),
 ]
@@ -398,11 +397,45 @@ def test_prefect_cloud_is_not_probed(url):
     assert time.monotonic() - started < 1
 
 
-def test_a_client_that_checks_no_certificate_is_seen():
-    with temporary_settings(updates={PREFECT_API_TLS_INSECURE_SKIP_VERIFY: True}):
-        seen = look("https://127.0.0.1:1/api")
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A self-signed certificate for 127.0.0.1: what it is signed with, and a server's side of TLS."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    today = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number()).add_extension(address, critical=False)
+    signed = builder.not_valid_before(today - timedelta(hours=1)).not_valid_after(today + timedelta(days=1))
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(signed.sign(key, SHA256()).public_bytes(Encoding.PEM) + secret)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(path)
+    return path, context
 
-    assert (seen.transport.scheme, seen.transport.verified) == ("https", False)
+
+CERTIFICATES = [
+    ({}, None, True),
+    ({"PREFECT_API_SSL_CERT_FILE": "its own"}, Answer.REFUSED, True),
+    ({"PREFECT_API_TLS_INSECURE_SKIP_VERIFY": True}, Answer.REFUSED, False),
+]
+
+
+@pytest.mark.parametrize(("settings", "expected", "verified"), CERTIFICATES)
+def test_certificates_are_checked_as_the_client_checks_them(certificate, settings, expected, verified):
+    path, context = certificate
+    trusted = {name: str(path) if value == "its own" else value for name, value in settings.items()}
+    refusal = faulty_server.answer("401 Unauthorized")
+    with faulty_server.running(refusal, tls=context) as server, client_of(server, AUTH, **trusted):
+        seen = look(server.url)
+
+    assert (seen.transport.scheme, seen.transport.verified) == ("https", verified)
+    assert seen.anonymous == (expected or Unseen("the request failed (ConnectError)"))
+    assert seen.sockets == (
+        dict.fromkeys(SOCKETS, expected) if expected else Unseen("a websocket failed (SSLCertVerificationError)")
+    )
+    assert bool(server.requests[0]) is bool(expected)
 
 
 @pytest.mark.parametrize(
@@ -444,6 +477,44 @@ def test_a_slug_that_names_no_directory_is_bad_input(guarded, slug, message):
         LocalFileSystem(basepath="/").save("guarded", overwrite=True)
         with pytest.raises(BadInputError, match=message):
             load_directory(slug)
+
+
+def test_a_port_that_accepts_at_another_address_is_reachable_beyond_loopback():
+    # 127.0.0.2 stands for an address of the machine that is not the one the server is used at.
+    with (
+        faulty_server.running(faulty_server.hang, "127.0.0.1") as narrow,
+        faulty_server.running(faulty_server.hang, "0.0.0.0") as wide,
+    ):
+        seen = [asyncio.run(listens(["127.0.0.2"], urlsplit(s.url).port, 5)) for s in (narrow, wide)]
+
+    assert seen == [False, True]
+    assert asyncio.run(listens([], 1, 5)) is False
+
+
+def test_an_address_that_says_nothing_is_not_taken_for_one_that_refuses():
+    with pytest.raises(CannotSeeError, match="did not answer within 0 s"):
+        asyncio.run(listens(["127.0.0.2"], 1, 0))
+
+
+def test_the_machine_s_own_addresses_are_not_loopback():
+    assert not any(is_loopback(address) for address in own_addresses())
+
+
+def test_a_server_used_over_the_network_is_beyond_loopback():
+    with faulty_server.running(faulty_server.answer("401 Unauthorized")) as server:
+        port = urlsplit(server.url).port
+        ask = Requester(f"http://127.0.0.1:{port}/api", 5, ssl.create_default_context(), {})
+        seen = asyncio.run(probes.observe(SERVER, Transport("http", "prefect.example.com"), ask, None))
+
+    assert seen.beyond_loopback is True
+
+
+def test_a_directory_can_be_looked_into_from_async_code():
+    async def look_from_a_loop(url):
+        return look(url).anonymous
+
+    with faulty_server.running(faulty_server.answer("401 Unauthorized")) as server:
+        assert asyncio.run(look_from_a_loop(server.url)) is Answer.REFUSED
 
 
 def test_packages_that_are_not_installed_are_not_judged():

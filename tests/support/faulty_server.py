@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import socketserver
+import ssl
 import struct
 import threading
 import time
@@ -72,8 +73,8 @@ class FaultyServer:
 
 
 @contextlib.contextmanager
-def running(fault: Fault) -> Iterator[FaultyServer]:
-    """A server that answers every connection with ``fault``."""
+def running(fault: Fault, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Iterator[FaultyServer]:
+    """A server at that address that answers every connection with ``fault``; with ``tls`` it speaks https."""
     seen = FaultyServer("")
 
     class Connection(socketserver.BaseRequestHandler):
@@ -93,8 +94,14 @@ def running(fault: Fault) -> Iterator[FaultyServer]:
         block_on_close = False
         request_queue_size = 64
 
-    with Server(("127.0.0.1", 0), Connection) as server:
-        seen.url = f"http://127.0.0.1:{server.server_address[1]}/api"
+        def get_request(self) -> tuple[socket.socket, object]:
+            connection, peer = super().get_request()
+            return (
+                tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) if tls else connection
+            ), peer
+
+    with Server((address, 0), Connection) as server:
+        seen.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}/api"
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield seen
         server.shutdown()

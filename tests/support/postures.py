@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from rules.findings import Subject
-from rules.posture.observations import Answer, KeyPlace, Posture, Settings, Transport
+from rules.posture.observations import Answer, KeyPlace, Posture, Transport
 
 SERVER = Subject("server", "https://prefect.example.com/api", "https://prefect.example.com/api")
 
@@ -24,7 +24,8 @@ GUARDED = Posture(
     foreign_origin="",
     schema=(),
     ui_settings=(),
-    settings=Settings("10.0.0.7", ()),
+    shown_headers=(),
+    beyond_loopback=True,
     encryption_key=KeyPlace.ELSEWHERE,
     packages={"prefect": "3.8.8"},
 )
