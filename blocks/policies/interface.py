@@ -12,6 +12,9 @@ from pydantic_core import PydanticCustomError
 
 from rules.durations import format_duration, parse_duration
 
+KEY = "[key]"
+"""The last step of an error's place where not a value but its key is to blame (pydantic's own word)."""
+
 NAME_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 
 
@@ -25,7 +28,7 @@ def policy_error(
         message: what is wrong, without the value if that could be a secret.
         hint: what to write instead.
         column: offset in characters from the start of the value, where one character is to blame.
-        path: keys and indexes from the validated value down to the part to blame.
+        path: keys and indexes from the validated value down to the part to blame; ``KEY`` last blames a key.
     """
     # Braces would be read as template fields of the message.
     context = {"message": message, "hint": hint, "column": column, "path": path}

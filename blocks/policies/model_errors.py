@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from blocks.policies.interface import KEY
 from blocks.policies.known_keys import SET_BY_PUBLISHING, known_keys
 from blocks.policies.nodes import Document, KeyPath
 from blocks.policies.problems import Problems, shown
@@ -62,6 +63,7 @@ class _Located:
         path: the deepest part of the document that the location reaches.
         rest: what of the location could not be followed: a missing key.
         branch: where a union begins, and which branch of it this is; None outside unions.
+        blames_key: whether the key that leads to the path is to blame, not the value.
     """
 
     type: str
@@ -69,6 +71,7 @@ class _Located:
     path: KeyPath
     rest: str
     branch: tuple[KeyPath, str] | None
+    blames_key: bool
 
 
 def add_model_errors(
@@ -118,9 +121,9 @@ def _located(error: Mapping[str, Any], document: Document) -> _Located:
             path, value = (*path, step), value[step]
         elif error["type"] == "missing" and index == len(steps) - 1:
             rest = str(step)
-        elif branch is None and isinstance(step, str):
+        elif branch is None and isinstance(step, str) and step != KEY:
             branch = (path, step)
-    return _Located(error["type"], context, path, rest, branch)
+    return _Located(error["type"], context, path, rest, branch, steps[-1:] == (KEY,) and path in document.keys)
 
 
 def _best_branches(errors: Sequence[_Located]) -> list[_Located]:
@@ -144,12 +147,13 @@ def _add(error: _Located, document: Document, model: type[BaseModel], problems: 
         add_unknown_key(document, error.path, known_keys(model, error.path[:-1]), problems)
     elif _OWN_CODE.fullmatch(error.type):
         column = error.context.get("column") or 0
-        place = document.place_inside(error.path, column) if column else document.place(error.path)
+        place = document.place_inside(error.path, column, key=error.blames_key)
         message, hint = str(error.context.get("message", "")), str(error.context.get("hint", ""))
         problems.add(place, error.type, message.rstrip("."), hint)
     else:
         code, message, hint = _words(error, value_at(document, error.path))
-        problems.add(document.place(error.path), code, f"{_subject(error.path)} {message}", hint)
+        place = document.key_place(error.path) if error.blames_key else document.place(error.path)
+        problems.add(place, code, f"{_subject(error.path)} {message}", hint)
 
 
 def add_unknown_key(document: Document, path: KeyPath, known: Sequence[str], problems: Problems) -> None:
@@ -196,6 +200,8 @@ def _words(error: _Located, value: object) -> tuple[str, str, str]:
 def _limit(kind: str, context: Mapping[str, Any]) -> tuple[str, str, str]:
     if kind == "string_pattern_mismatch":
         return ("P044", "does not match its pattern", f"It must match {context['pattern']}")
+    if kind.startswith("uuid_"):
+        return ("P044", "must be a UUID", "Copy it from the Prefect UI.")
     if kind in _LENGTHS:
         code, key, words, noun = _LENGTHS[kind]
         limit = int(context[key])

@@ -47,14 +47,19 @@ class Document:
         """Return where the key that leads to ``path`` begins; for an item of a list, where the item begins."""
         return _place(self.keys.get(path) or self.nodes[path])
 
-    def place_inside(self, path: KeyPath, column: int) -> Place:
+    def place_inside(self, path: KeyPath, column: int, *, key: bool = False) -> Place:
         """Return the place of the character ``column`` characters into the text at ``path``.
 
         Where the text is not written out on one line, the place where it begins.
+
+        Args:
+            path: where the text is.
+            column: offset in characters.
+            key: whether the text is the key that leads to ``path``, not the value.
         """
-        node = self.nodes[path]
+        node = self.keys[path] if key else self.nodes[path]
         start = _place(node)
-        if not isinstance(node, yaml.ScalarNode) or node.start_mark.line != node.end_mark.line:
+        if column == 0 or not isinstance(node, yaml.ScalarNode) or node.start_mark.line != node.end_mark.line:
             return start
         at = self.source.line(start.line).find(node.value, start.column - 1, node.end_mark.column)
         return Place(start.line, at + column + 1) if at >= 0 else start

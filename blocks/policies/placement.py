@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from blocks.policies.interface import NAME_PATTERN, Policy, PolicyPart, policy_error
+from blocks.policies.interface import KEY, NAME_PATTERN, Policy, PolicyPart, policy_error
 from blocks.policies.placement_checks import Path, Problem, check_document, refuse
 from rules.selectors import SelectorError, canonical_label, check_key, parse_selector
 
@@ -38,7 +38,7 @@ def _bad_keys(labels: dict[object, object]) -> Iterator[Problem]:
         try:
             check_key(str(key))
         except SelectorError as error:
-            yield (str(key),), _policy_error(error)
+            yield (str(key), KEY), _policy_error(error)
 
 
 def _canonical(value: object, path: Path, problems: list[Problem]) -> str:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from support.prefect_server import CLEAN, free_port
 from typer.testing import CliRunner
 
@@ -98,6 +99,14 @@ def test_check_tells_every_problem_and_ends_with_2(tmp_path, offline):
     assert SECRET not in done.stdout
 
 
+def test_check_counts_what_it_found(tmp_path):
+    (tmp_path / "a.yaml").write_text("")
+
+    done = invoke("check", tmp_path)
+
+    assert (done.exit_code, done.stderr) == (2, "1 problem in 1 file.\n")
+
+
 def test_check_accepts_a_file_with_a_warning(placement):
     placement.path.write_bytes(b"\xef\xbb\xbf" + placement.path.read_bytes())
 
@@ -154,6 +163,15 @@ def test_a_server_that_nobody_asked_for_is_refused(arguments, offline, tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("No Prefect server is chosen: PREFECT_API_URL is not set. Set it,")
     assert not (tmp_path / "home" / "prefect.db").exists()
+
+
+@pytest.mark.parametrize("command", ["publish", "run"])
+def test_no_server_is_no_server(command, placement):
+    arguments = ["verify-placement", "--policy"] if command == "run" else []
+
+    done = invoke(command, *arguments, placement.path)
+
+    assert (done.exit_code, done.stdout) == (2, "")
 
 
 def test_a_server_that_does_not_answer_ends_with_3(placement, offline):
@@ -246,6 +264,34 @@ def test_a_run_takes_a_published_policy_by_name_and_by_slug(placement, prefect_a
 
     assert by_name.exit_code == by_slug.exit_code == 1
     assert f"Policy: {placement.name}, digest " in by_name.stdout
+
+
+def test_a_run_writes_what_it_shows(placement, prefect_api, tmp_path):
+    target = tmp_path / "report.json"
+
+    done = invoke("--debug", "run", "verify-placement", "--policy", placement.path, "--json", target)
+
+    written = json.loads(target.read_text())
+    assert (done.exit_code, written["status"], written["policy"]["name"]) == (1, "fail", placement.name)
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_block_cannot_be_read_from_a_server_that_does_not_answer(prefect_api):
+    nowhere = f"http://127.0.0.1:{free_port()}/api"
+    with temporary_settings(updates={PREFECT_API_URL: nowhere}):
+        done = invoke("run", "verify-placement", "--policy", "production")
+
+    assert (done.exit_code, done.stderr.startswith("Try again later: ")) == (3, True)
+
+
+@pytest.mark.parametrize(("content", "words"), [("", "P010"), (None, "which verify-placement does not take")])
+def test_a_file_that_is_no_policy_of_the_flow_is_refused(content, words, placement, prefect_api, tmp_path):
+    path = tmp_path / "other.yaml"
+    path.write_text("kind: AccessPolicy\nversion: 1\nname: a\ndirectory: a/b\n" if content is None else content)
+
+    done = invoke("run", "verify-placement", "--policy", path)
+
+    assert (done.exit_code, words in done.stderr) == (2, True)
 
 
 def test_debug_shows_what_prefect_says(placement, prefect_api):
