@@ -41,7 +41,7 @@ def _inside(annotation: Any, step: str | int) -> Iterator[Any]:
             field = fields_by_key(branch).get(str(step))
             if field is not None:
                 yield field.annotation
-        elif isinstance(step, str) and len(arguments) == 2:  # noqa: PLR2004 - a mapping has keys and values
+        elif isinstance(step, str) and arguments[1:]:
             yield arguments[1]
         elif isinstance(step, int) and arguments:
             yield arguments[0]

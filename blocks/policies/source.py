@@ -183,7 +183,7 @@ def _events(source: Source, problems: Problems) -> frozenset[tuple[int, int]] | 
         place = Place(mark.line + 1, mark.column + 1)
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
-            if documents == 2:  # noqa: PLR2004 - the second is the first too many
+            if documents > 1:
                 problems.add(place, "P012", "one document per file", "Move what follows this line to its own file.")
         elif isinstance(event, (yaml.CollectionStartEvent, yaml.ScalarEvent)) and event.tag is not None:
             tagged.add((mark.line, mark.column))
