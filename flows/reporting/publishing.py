@@ -1,5 +1,6 @@
 """Publishing a report: read the previous one, write the artifacts, emit the digest event, end the run rightly."""
 
+import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -39,6 +40,19 @@ class FindingsFailedError(Exception):
         return (type(self), (self.report,))
 
 
+class _VerdictOnly(logging.Filter):
+    """Keeps Prefect from logging 60 lines of its own call stack for a run that ended as it should: with findings."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, FindingsFailedError):
+            record.msg, record.args, record.exc_info, record.exc_text = str(error), (), None, None
+        return True
+
+
+_VERDICT_ONLY = _VerdictOnly()
+
+
 def conclude(
     flow: str,
     policy: Policy,
@@ -76,6 +90,8 @@ def conclude(
     get_run_logger().log(_LOG_LEVELS[report.status], report.verdict)
     if report.status is Status.PASS:
         return Completed(message=report.verdict, data=report)
+    for logger in ("prefect.flow_runs", "prefect.engine"):
+        logging.getLogger(logger).addFilter(_VERDICT_ONLY)
     return Failed(message=report.verdict, data=FindingsFailedError(report))
 
 
