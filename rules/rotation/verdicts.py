@@ -100,7 +100,7 @@ def _state(subject: Subject, secret: SecretPolicy, o: Observation, coming: Plan,
     if not coming.changes_now:
         return _at_rest(subject, coming.ends, coming, evidence)
     first = next(s.step for s in coming.steps if s.step.has_effect)
-    if o.pending is not None or o.previous is not None or enforced:
+    if enforced or any((o.pending, o.previous, o.journal.pending)):
         message = f"A rotation is under way and not finished. {first.reason}"
         return ROTATION_INCOMPLETE.failed(subject, message, **evidence)
     return ROTATION_DUE.failed(subject, f"{_why(coming)} Steps: {evidence['steps']}.", **evidence)
