@@ -187,8 +187,7 @@ def _missing(slug: str, types: Mapping[str, list[str]]) -> str:
 
 def _publish(client: SyncPrefectClient, entry: LoadedPolicy) -> Published:
     policy = entry.policy
-    fields = set(type(policy).model_fields)
-    data: dict[str, Any] = policy.model_dump(mode="json", include=fields)
+    data = policy.document()
     before = _document(client, policy)
     changed = _changed(before["data"], data) if before is not None else ()
     if before is None:
@@ -198,7 +197,7 @@ def _publish(client: SyncPrefectClient, entry: LoadedPolicy) -> Published:
         _asked(lambda: policy.save(policy.name, overwrite=True))
         request(client, "PATCH", f"/block_documents/{before['id']}", {"data": data, "merge_existing_data": False})
     limited = ensure_limit(client, policy)
-    _verify(client, policy, fields, before)
+    _verify(client, policy, before)
     if before is None:
         return Published(entry.path, slug_of(policy), Saved.CREATED, (), policy.digest)
     changed = (*changed, "concurrency limit") if limited else changed
@@ -227,13 +226,14 @@ def _without_empty(value: Mapping[str, Any]) -> dict[str, Any]:
     return {key: inner for key, inner in kept.items() if inner != {}}
 
 
-def _verify(client: SyncPrefectClient, policy: Policy, fields: set[str], before: Row | None) -> None:
+def _verify(client: SyncPrefectClient, policy: Policy, before: Row | None) -> None:
     stored = _document(client, policy)
     if stored is None or (before is not None and stored["id"] != before["id"]):
         raise TemporaryError("The block was replaced while it was being published.", "Publish again.")
     data = dict(stored["data"])
     try:
-        intact = data.keys() <= fields and type(policy)(**data).compute_digest() == policy.digest == data.get("digest")
+        known = data.keys() <= policy.document().keys()
+        intact = known and type(policy)(**data).compute_digest() == policy.digest == data.get("digest")
     except ValueError:
         intact = False
     if not intact:

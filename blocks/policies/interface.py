@@ -88,10 +88,14 @@ class Policy(Block, ABC):
     exceptions: list[ExceptionEntry] = Field(default_factory=list, description="Failures accepted for a time.")
     digest: str = Field(default="", description="SHA-256 of the document in git; set by publishing.")
 
+    def document(self) -> dict[str, Any]:
+        """Return the policy as its YAML document spells it, defaults filled in, with the digest."""
+        return self.model_dump(mode="json", by_alias=True, include=set(type(self).model_fields))
+
     def canonical(self) -> str:
-        """Return the document as canonical JSON: declared fields only, keys sorted, without the digest."""
-        fields = set(type(self).model_fields) - {"digest"}
-        return json.dumps(self.model_dump(mode="json", include=fields), sort_keys=True, separators=(",", ":"))
+        """Return the document as canonical JSON: keys sorted, without the digest."""
+        document = {key: value for key, value in self.document().items() if key != "digest"}
+        return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
     def compute_digest(self) -> str:
         """Return the SHA-256 of the canonical document, in hex."""
