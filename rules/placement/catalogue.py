@@ -100,7 +100,7 @@ DEPLOYMENTS_UNGOVERNED = Rule(
     "deployments-ungoverned",
     Severity.INFO,
     "Which deployments are under no constraint",
-    "",
+    "Give the policy a constraint that selects them, if they should have one.",
 )
 RUN_MISPLACED = Rule(
     "run-misplaced",
