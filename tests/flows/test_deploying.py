@@ -37,7 +37,10 @@ def test_a_complete_deployment_has_no_problem():
         ({"parameters": GOOD.parameters | {"polices": 1}}, "the flow has no parameter polices"),
         ({"parameters": {}}, "the parameter policy has no value"),
         ({"parameters": {"policy": "production"}}, "must refer to a block"),
-        ({"parameters": {"policy": {"$ref": {"block_document_slug": "secret/x"}}}}, "but must be of type access-policy"),
+        (
+            {"parameters": {"policy": {"$ref": {"block_document_slug": "secret/x"}}}},
+            "but must be of type access-policy",
+        ),
         ({"parameters": GOOD.parameters | {"mode": "enforcing"}}, "the parameter mode does not fit"),
     ],
 )
