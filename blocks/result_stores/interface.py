@@ -82,6 +82,10 @@ class ObjectStore(ABC):
     def overlaps(self, other: "ObjectStore") -> bool:
         """Return whether an object can lie in both stores."""
 
+    @abstractmethod
+    def is_there(self) -> bool:
+        """Return whether the store exists here; one that nothing was persisted to yet may not."""
+
     def shards(self) -> Sequence[str]:
         """Return the parts that can be listed independently; together they are the whole store."""
         return ("",)

@@ -4,6 +4,7 @@ No symbolic link is followed, no other file system entered, and no directory rem
 Between the last look at a file and its unlinking lie microseconds; a file that changed since it was listed stays.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ from rules.retention.recognition import HEAD, LONG_HEAD, begins_like_metadata, p
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CLIMBING = frozenset({"", ".", ".."})
 _SKIPPED = frozenset({"parameters"})
 
 
@@ -51,6 +53,10 @@ class LocalDiskStore(ObjectStore):
             return False
         mine, theirs = f"{self.root}/", f"{other.root}/"
         return mine.startswith(theirs) or theirs.startswith(mine)
+
+    def is_there(self) -> bool:
+        """Return whether the root is a directory on this host."""
+        return Path(self.root).is_dir()
 
     def list_objects(self, shard: str = "") -> Iterator[StoredObject]:
         """Yield every regular file below the root, except in directories named ``parameters``."""
@@ -100,6 +106,8 @@ class LocalDiskStore(ObjectStore):
         descriptor = os.open(self.root, _DIRECTORY)
         try:
             for part in folder.split("/") if folder else ():
+                if part in _CLIMBING:
+                    raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
                 inner = os.open(part, _DIRECTORY, dir_fd=descriptor)
                 os.close(descriptor)
                 descriptor = inner

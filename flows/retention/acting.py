@@ -139,5 +139,5 @@ def _count_again(gone: Sequence[CondemnedObject], seen: Observation) -> list[Fin
     for opened in seen.workspace.stores:
         deleted = {c.object for c in gone if c.store == opened.store.name}
         if deleted:
-            survivors[opened.store.name] = [o.key for o in list_store(opened).objects if o in deleted]
+            survivors[opened.store.name] = [o.key for o in list_store(opened, referred_to=True).objects if o in deleted]
     return recount(survivors)

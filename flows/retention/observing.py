@@ -61,7 +61,8 @@ def observe(policy: RetentionPolicy, now: datetime) -> Observation:
     """
     workspace = mark_workspace(policy, now)
     judge = Judge(workspace.mark, policy, now)
-    surveys = [survey(judge, workspace.mark, list_store(each)) for each in workspace.stores]
+    mark = workspace.mark
+    surveys = [survey(judge, mark, list_store(each, each.store.name in mark.references)) for each in workspace.stores]
     heads = {
         each.store.name: _read_heads(each.store, seen.pending)
         for each, seen in zip(workspace.stores, surveys, strict=True)
@@ -89,9 +90,11 @@ def mark_again(policy: RetentionPolicy, workspace: Workspace) -> Mark:
 
 
 @task(persist_result=False, cache_policy=NO_CACHE)
-def list_store(opened: OpenStore) -> Listing:
-    """List one store, without reading any object."""
+def list_store(opened: OpenStore, referred_to: bool) -> Listing:
+    """List one store, without reading any object; one that is not there and that no run refers to is empty."""
     store = opened.store
+    if not referred_to and not store.is_there():
+        return Listing(store.name, opened.exclusive, ())
     objects = (listed for shard in store.shards() for listed in store.list_objects(shard))
     return Listing(store.name, opened.exclusive, tuple(objects))
 

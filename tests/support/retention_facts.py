@@ -66,7 +66,7 @@ def ran(run_id: str = "run", *, ago: timedelta = 30 * DAY, **changes) -> Run:
 
 
 def live(run_id: str = "live", **changes) -> Run:
-    return ran(run_id, state="RUNNING", ended=None, **changes)
+    return ran(run_id, **{"state": "RUNNING", "ended": None, **changes})
 
 
 def task_of(owner: str | None, run_id: str = "task", **changes) -> Run:
