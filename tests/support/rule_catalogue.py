@@ -38,4 +38,4 @@ def table() -> str:
 
 
 if __name__ == "__main__":
-    print(table())
+    print(table())  # noqa: T201 - it is what running this module is for
