@@ -8,9 +8,6 @@ from enum import StrEnum
 from rules.rotation.deciding import Decision, Done, Quarantine, Step, StepKind, next_step
 from rules.rotation.observations import Observation, SecretPolicy, TargetKind
 
-NEW = "new"
-"""Names the version that does not exist yet."""
-
 _LONGEST = 30
 
 
@@ -92,10 +89,12 @@ def _plan(steps: list[PlannedStep], kind: TargetKind, ends: Done | Quarantine) -
 def expected(step: Step, o: Observation, policy: SecretPolicy, now: datetime) -> Observation:
     """Return what will be observed after ``step`` where all goes well."""
     j = o.journal
+    # Names the version that does not exist yet, as no other is named.
+    coming = f"{o.current or ''}+"
     grace_ends = now + policy.grace if o.previous is not None else None
     changed: dict[StepKind, Callable[[], Observation]] = {
         StepKind.CLAIM: lambda: replace(o, claimed=j.epoch + 1, journal=replace(j, epoch=j.epoch + 1)),
-        StepKind.STAGE: lambda: replace(o, pending=NEW, journal=replace(j, pending=NEW, base=o.current)),
+        StepKind.STAGE: lambda: replace(o, pending=coming, journal=replace(j, pending=coming, base=o.current)),
         StepKind.APPLY: lambda: replace(o, applied=o.applied + 1, proofs={}),
         StepKind.VERIFY: lambda: replace(o, proofs={**o.proofs, str(step.version): _healthy(o, step.version)}),
         StepKind.PROMOTE: lambda: replace(o, current=o.pending, previous=o.current),

@@ -150,7 +150,7 @@ def test_rule_ids_are_unique():
 
 
 def test_a_plan_that_would_never_end_is_cut():
-    endless = plan(NEVER, Wish(every=GRACE, grace=GRACE), START)
+    endless = plan(replace(NEVER, kind=TargetKind.GENERATED), Wish(every=GRACE, grace=GRACE), START)
     assert "does not end" in endless.ends.reason
     assert len(endless.steps) == 30
 
