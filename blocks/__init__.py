@@ -3,6 +3,7 @@
 from blocks.access_directories.prefect_server import PrefectServerDirectory
 from blocks.policies.access import AccessPolicy
 from blocks.policies.placement import PlacementPolicy
+from blocks.policies.retention import RetentionPolicy
 from blocks.policies.rotation import RotationPolicy
 from blocks.rotation_targets.postgres_role import PostgresRole
 from blocks.secret_stores.env_file import EnvFileStore
@@ -13,5 +14,6 @@ __all__ = [
     "PlacementPolicy",
     "PostgresRole",
     "PrefectServerDirectory",
+    "RetentionPolicy",
     "RotationPolicy",
 ]

@@ -5,7 +5,9 @@ unknown or young, and both are kept. A run that begins meanwhile can only refer 
 mark, or to caches; ``read_since`` reads those runs again before anything is deleted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -38,7 +40,11 @@ def read_mark(
     Raises:
         TemporaryError, PermanentError: if any page of any list cannot be read; then there is no mark.
     """
-    return _read(client, References(stores, blocks), started, {}, {}, {}, read_artifacts(client))
+    with _understood():
+        artifacts = read_all(client, "/artifacts/filter", {"sort": "ID_DESC", "artifacts": _TYPED})
+        typed = tuple(artifact_from(row) for row in artifacts if row["type"] is not None)
+        mark = _read(client, References(stores, blocks), started, {}, {}, {})
+    return replace(mark, artifacts=typed)
 
 
 def read_since(
@@ -63,17 +69,8 @@ def read_since(
     after = {"after_": since.isoformat()}
     recent = {"operator": "or_", "start_time": after, "end_time": after, "state": {"type": {"any_": _LIVE_STATES}}}
     narrowed = {"flow_runs": recent}, {"task_runs": recent}
-    return _read(client, References(stores, blocks), since, *narrowed, mark.runs, ())
-
-
-def read_artifacts(client: SyncPrefectClient) -> tuple[Artifact, ...]:
-    """Return the artifacts that have a type.
-
-    Raises:
-        TemporaryError, PermanentError: if any page cannot be read.
-    """
-    rows = read_all(client, "/artifacts/filter", {"sort": "ID_DESC", "artifacts": _TYPED})
-    return tuple(artifact_from(row) for row in rows if row["type"] is not None)
+    with _understood():
+        return _read(client, References(stores, blocks), since, *narrowed, mark.runs)
 
 
 def artifact_from(row: Row) -> Artifact:
@@ -90,6 +87,15 @@ def artifact_from(row: Row) -> Artifact:
     )
 
 
+@contextmanager
+def _understood() -> Iterator[None]:
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        problem = f"Prefect's API listed a row that this version does not understand ({type(error).__name__})."
+        raise PermanentError(problem, "Compare the versions of server and client.") from None
+
+
 def _read(
     client: SyncPrefectClient,
     references: References,
@@ -97,23 +103,6 @@ def _read(
     flow_filter: Mapping[str, Any],
     task_filter: Mapping[str, Any],
     known: Mapping[str, Run],
-    artifacts: tuple[Artifact, ...],
-) -> Mark:
-    try:
-        return _reduce(client, references, started, flow_filter, task_filter, known, artifacts)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        problem = f"Prefect's API listed a row that this version does not understand ({type(error).__name__})."
-        raise PermanentError(problem, "Compare the versions of server and client.") from None
-
-
-def _reduce(
-    client: SyncPrefectClient,
-    references: References,
-    started: datetime,
-    flow_filter: Mapping[str, Any],
-    task_filter: Mapping[str, Any],
-    known: Mapping[str, Run],
-    artifacts: tuple[Artifact, ...],
 ) -> Mark:
     flows = {row["id"]: row["name"] for row in read_all(client, "/flows/filter", {"sort": "NAME_ASC"})}
     deployments = {
@@ -142,7 +131,7 @@ def _reduce(
         references=references.by_store(),
         unlocated=frozenset(references.unlocated),
         elsewhere=dict(references.elsewhere),
-        artifacts=artifacts,
+        artifacts=(),
     )
 
 
