@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field, field_validator
 from blocks.access_directories import probes
 from blocks.access_directories.interface import AccessDirectory
 from blocks.access_directories.requester import Requester
+from blocks.presentation import DOCUMENTATION_URL, LOGO_URL
 from rules.access import Access
 from rules.findings import Subject
 from rules.posture.observations import Transport, Unseen
@@ -42,7 +43,8 @@ class PrefectServerDirectory(AccessDirectory):
     # Prefect's server keeps names that begin with its own for itself.
     _block_type_name: ClassVar[str | None] = "Self-hosted Prefect Server"
     _block_type_slug: ClassVar[str | None] = "prefect-server-directory"
-    _documentation_url: ClassVar[Any] = "https://docs.prefect.io/v3/concepts/blocks"
+    _documentation_url: ClassVar[Any] = DOCUMENTATION_URL
+    _logo_url: ClassVar[Any] = LOGO_URL
 
     model_config = ConfigDict(hide_input_in_errors=True)
 

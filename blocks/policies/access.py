@@ -1,7 +1,7 @@
 """The access policy: which directory to look into, and which checks are known to be out of reach."""
 
 from datetime import date
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field, field_validator
 
@@ -41,7 +41,6 @@ class AccessPolicy(Policy):
 
     _block_type_name: ClassVar[str | None] = "Access Policy"
     _block_type_slug: ClassVar[str | None] = "access-policy"
-    _documentation_url: ClassVar[Any] = "https://docs.prefect.io/v3/concepts/blocks"
 
     directory: str = Field(
         description="The access directory, as block type and name: prefect-server-directory/self-hosted.",

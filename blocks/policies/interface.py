@@ -10,6 +10,7 @@ from prefect.blocks.core import Block
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from blocks.presentation import DOCUMENTATION_URL, LOGO_URL
 from rules.durations import format_duration, parse_duration
 
 KEY = "[key]"
@@ -81,7 +82,8 @@ class Policy(Block, ABC):
     """
 
     _block_type_slug: ClassVar[str | None]
-    _documentation_url: ClassVar[Any] = "https://docs.prefect.io/v3/concepts/blocks"
+    _documentation_url: ClassVar[Any] = DOCUMENTATION_URL
+    _logo_url: ClassVar[Any] = LOGO_URL
 
     version: Literal[1] = Field(description="The version of this kind of document; 1 is the only one.")
     name: str = Field(description="The policy's name, kebab-case.", pattern=NAME_PATTERN, max_length=60)

@@ -8,6 +8,7 @@ from prefect.blocks.system import Secret
 from pydantic import Field, PrivateAttr, SecretStr, field_validator
 
 from blocks.policies.interface import policy_error
+from blocks.presentation import DOCUMENTATION_URL, LOGO_URL
 from blocks.rotation_targets.interface import RotationTarget, UnprovableError
 from blocks.rotation_targets.postgres_session import Login, Server, Session
 from blocks.secret_stores.interface import SecretVersion
@@ -32,7 +33,8 @@ class PostgresRole(RotationTarget):
 
     _block_type_name: ClassVar[str | None] = "PostgreSQL Role"
     _block_type_slug: ClassVar[str | None] = "postgres-role"
-    _documentation_url: ClassVar[Any] = "https://docs.prefect.io/v3/concepts/blocks"
+    _documentation_url: ClassVar[Any] = DOCUMENTATION_URL
+    _logo_url: ClassVar[Any] = LOGO_URL
     _description: ClassVar[str | None] = "One or two login roles whose passwords are rotated."
 
     host: str = Field(description="Name or address of the server.", min_length=1)

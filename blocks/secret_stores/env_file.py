@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from pydantic import Field, PrivateAttr, SecretStr, field_validator
 
 from blocks.policies.interface import policy_error
+from blocks.presentation import DOCUMENTATION_URL, LOGO_URL
 from blocks.secret_stores import env_disk, env_text
 from blocks.secret_stores.interface import (
     ConflictError,
@@ -96,7 +97,8 @@ class EnvFileStore(SecretStore):
 
     _block_type_name: ClassVar[str | None] = "Env File Store (development)"
     _block_type_slug: ClassVar[str | None] = "env-file-store"
-    _documentation_url: ClassVar[Any] = "https://docs.prefect.io/v3/concepts/blocks"
+    _documentation_url: ClassVar[Any] = DOCUMENTATION_URL
+    _logo_url: ClassVar[Any] = LOGO_URL
     _description: ClassVar[str | None] = "Keeps secrets in a .env file, for development only, and can be rotated."
 
     path: Path = Field(description="Absolute path of the .env file on the machine that runs the flow.")

@@ -17,7 +17,7 @@ EXPORTED = sorted(
 
 
 class TestEveryBlock(BlockStandardTestSuite):
-    # No logo is hosted anywhere yet; the suite's own test of it needs one, and the network.
+    # The logo is Prefect's own, of its Secret block; the suite would fetch it, and tests do not reach the network.
     test_has_a_valid_image = None
 
     @pytest.fixture(params=EXPORTED, ids=lambda block: block.__name__)
