@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support import prefect_server
+from support import failing_proxy, prefect_server
 from support.retention_estate import (
     Estate,
     deleted,
@@ -298,6 +298,118 @@ def test_an_exceeded_ceiling_deletes_nothing_and_is_an_error(estate):
         assert statuses(report)["retention-ceiling"] == "error"
         assert report.exit_code == 3
     assert len(estate.files()) == 2
+
+
+@pytest.mark.parametrize("listed", ["flow_runs", "task_runs", "artifacts", "flows", "deployments", "block_documents"])
+def test_if_a_list_of_the_api_fails_nothing_is_deleted_and_the_report_says_so(estate, workspace, listed):
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    flow_with_a_task(estate)()
+    estate.age()
+    with (
+        failing_proxy.before(workspace.url, f"/{listed}/filter") as url,
+        temporary_settings(updates={PREFECT_API_URL: url}),
+    ):
+        report = run(estate.exclusive())
+    assert len(estate.files()) == 2
+    assert statuses(report)["retention-mark"] == "error"
+    assert f"/{listed}/filter" in next(f.message for f in report.findings if f.rule == "retention-mark")
+
+
+def test_if_the_second_mark_fails_nothing_is_deleted(estate, workspace):
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    flow_with_a_task(estate)()
+    estate.age()
+    with (
+        failing_proxy.before(workspace.url, "/flows/filter", number=2) as url,
+        temporary_settings(updates={PREFECT_API_URL: url}),
+    ):
+        report = run(estate.exclusive())
+    assert len(estate.files()) == 2
+    assert statuses(report)["retention-mark"] == "error"
+
+
+def test_a_store_that_cannot_be_listed_deletes_nothing_anywhere(estate, tmp_path):
+    other = new_estate(tmp_path)
+    flow_with_a_task(estate)()
+    flow_with_a_task(other)()
+    estate.age()
+    other.root.rename(tmp_path / "moved")
+    report = run(estate.policy(stores=[{"block": estate.slug}, {"block": other.slug}]))
+    assert len(estate.files()) == 2
+    assert statuses(report)["retention-mark"] == "error"
+
+
+def test_a_batch_that_fails_blocks_no_other_and_is_reported(estate, monkeypatch):
+    from blocks.result_stores.local_disk import LocalDiskStore
+    from flows.retention import acting
+
+    class Breaking(LocalDiskStore):
+        def delete(self, objects):
+            if any(listed.key == broken for listed in objects):
+                raise RuntimeError("this batch breaks")
+            return super().delete(objects)
+
+    flow_with_a_task(estate)()
+    estate.age()
+    broken = min(estate.files())
+    monkeypatch.setattr(acting, "OBJECT_BATCH", 1)
+    monkeypatch.setattr("blocks.result_stores.opening.LocalDiskStore", Breaking)
+    report = run(estate.policy())
+    assert estate.files() == {broken}
+    assert sorted(c.outcome.value for c in report.changes) == ["done", "failed"]
+    assert statuses(report)["results-past-retention"] == "fail"
+    assert report.exit_code == 3
+
+
+def test_a_cache_that_a_run_begins_to_use_after_the_plan_was_made_is_spared(estate, monkeypatch):
+    from prefect.cache_policies import INPUTS
+
+    from flows.retention import acting
+
+    def mark_again_late(policy, workspace, **options):
+        cached()
+        wait_until_recorded()
+        return original(policy, workspace, **options)
+
+    cached = flow_with_a_task(estate, task={"cache_policy": INPUTS})
+    cached()
+    estate.age()
+    original = acting.mark_again
+    monkeypatch.setattr(acting, "mark_again", mark_again_late)
+    report = run(estate.policy())
+    assert sorted(c.outcome.value for c in report.changes) == ["done", "skipped"]
+    cached()
+    assert estate.executions == ["1"]
+
+
+def test_a_result_that_is_rewritten_after_it_was_listed_survives(estate, monkeypatch):
+    from flows.retention import acting
+
+    def mark_again_late(policy, workspace, **options):
+        for name in estate.files():
+            (estate.root / name).write_bytes(b"refreshed")
+        return original(policy, workspace, **options)
+
+    flow_with_a_task(estate)()
+    estate.age()
+    original = acting.mark_again
+    monkeypatch.setattr(acting, "mark_again", mark_again_late)
+    report = run(estate.policy())
+    assert len(estate.files()) == 2
+    assert {c.outcome.value for c in report.changes} == {"skipped"}
+
+
+def test_two_enforcing_runs_of_a_policy_do_not_act_at_once(estate):
+    from flows.exclusion import limit_name
+
+    flow_with_a_task(estate)()
+    estate.age()
+    policy = estate.policy()
+    run(policy)
+    limits = rows("/v2/concurrency_limits/filter")
+    assert limit_name("enforce-retention", policy.name) in {limit["name"] for limit in limits}
 
 
 def test_typed_artifacts_go_and_the_untyped_ones_keep_the_results_of_flows(estate, workspace):
