@@ -1,12 +1,14 @@
 """Loading the stores and targets that a policy names, by slug, inside the task that uses them."""
 
+import httpx
 from prefect.blocks.core import Block
+from prefect.exceptions import PrefectException
 
 from blocks.rotation_targets.interface import RotationTarget
 from blocks.rotation_targets.postgres_role import PostgresRole
 from blocks.secret_stores.env_file import EnvFileStore
 from blocks.secret_stores.interface import SecretStore
-from rules.errors import PermanentError, VigilesError
+from rules.errors import PermanentError, TemporaryError, VigilesError
 
 KNOWN = (EnvFileStore, PostgresRole)
 """Blocks whose classes have to be imported before a slug of theirs can be loaded."""
@@ -50,9 +52,12 @@ def _load(slug: str) -> Block:
     failure: VigilesError
     try:
         block = Block.load(slug)
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, RuntimeError) as error:
         advice = "Create it in the UI, or correct the policy."
         failure = PermanentError(f"Block {slug} cannot be loaded ({type(error).__name__}).", advice)
+    except (PrefectException, httpx.HTTPError, OSError) as error:
+        advice = "Check that Prefect's server runs and can be reached."
+        failure = TemporaryError(f"Block {slug} cannot be loaded now ({type(error).__name__}).", advice)
     else:
         assert isinstance(block, Block)
         return block
