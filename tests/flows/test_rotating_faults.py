@@ -7,7 +7,10 @@ from support.rotation_faults import ADDRESS, Setting
 
 from blocks.secret_stores.interface import SupersededError
 from flows.rotating import performing
+from flows.rotating.loading import Blocks
+from flows.rotating.one_secret import rotate
 from rules.errors import PermanentError, TemporaryError
+from rules.findings import Outcome, Status
 from rules.rotation import Done, StepKind
 
 
@@ -146,3 +149,41 @@ def test_a_version_that_goes_away_under_a_login_is_no_proof():
     rotation = setting.rotation()
     rotation.look()
     assert rotation._verify("gone") is False
+
+
+def rotate_once(setting):
+    blocks = Blocks()
+    blocks._loaded = {"memory-store/x": setting.store, "memory-target/y": setting.target}
+    return rotate("production", setting.secret, blocks, setting.now, lambda _: None)
+
+
+def test_a_step_that_failed_is_reported_with_what_was_done_before_it():
+    setting = Setting(2)
+    setting.target.fail_next("apply", TemporaryError("The server is away."))
+    outcome = rotate_once(setting)
+    assert [(c.action, c.outcome) for c in outcome.changes] == [
+        ("claim", Outcome.DONE),
+        ("stage", Outcome.DONE),
+        ("apply", Outcome.FAILED),
+    ]
+    (finding,) = outcome.findings
+    assert (finding.rule, finding.status) == ("rotation-incomplete", Status.ERROR)
+    assert finding.message == "`apply` failed: The server is away. It continues at the next run."
+    assert [c.action for c in rotate_once(setting).changes] == ["claim", "apply", "promote", "confirm"]
+
+
+def test_a_login_that_could_not_be_tried_is_no_change():
+    setting = Setting(2)
+    setting.target.fail_next("authenticates", TemporaryError("The server is away."))
+    outcome = rotate_once(setting)
+    assert outcome.changes == ()
+    assert outcome.findings[0].message.startswith("`verify` failed")
+
+
+def test_a_block_that_went_away_is_reported():
+    setting = Setting(2)
+    blocks = Blocks()
+    blocks._loaded = {"memory-store/x": setting.target}
+    outcome = rotate("production", setting.secret, blocks, setting.now, lambda _: None)
+    assert "is no secret store" in outcome.findings[0].message
+    assert outcome.changes == ()
