@@ -3,8 +3,6 @@
 import contextlib
 import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,21 +26,6 @@ def create_pools(client: SyncPrefectClient) -> None:
     template = ProcessWorker.get_default_base_job_template()
     for name in ("high-security", "standard"):
         request(client, "POST", "/work_pools/", {"name": name, "type": "process", "base_job_template": template})
-
-
-def start_worker(server: PrefectServer, pool: str) -> int:
-    """Start a real process worker on ``pool`` and return its process id, the leader of its own process group."""
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--name", "night-watch"]
-    with (server.home / "worker.log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            command,
-            cwd=server.home,
-            env=server.environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    return process.pid
 
 
 def create_deployments(client: SyncPrefectClient) -> list[str]:

@@ -34,6 +34,11 @@ class Postgres:
     sockets: Path
     folder: Path
 
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        return int((self.folder / "db" / "postmaster.pid").read_text().split()[0])
+
     def execute(self, *statements: str) -> None:
         """Run SQL as the superuser through the private socket."""
         import psycopg  # noqa: PLC0415 - an extra, imported only where used

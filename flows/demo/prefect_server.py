@@ -109,6 +109,21 @@ def start(
     raise TemporaryError(f"The Prefect server did not start:\n{log.read_text(errors='replace')[-2000:]}")
 
 
+def start_worker(server: PrefectServer, pool: str) -> int:
+    """Start a real process worker on ``pool``, made if missing; return its process id, which leads its own group."""
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--name", "night-watch"]
+    with (server.home / "worker.log").open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            command,
+            cwd=server.home,
+            env=server.environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return process.pid
+
+
 def stop(pid: int) -> None:
     """Stop a server and whatever it started; one that is gone already is fine."""
     with contextlib.suppress(ProcessLookupError):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from flows.demo import postgres, prefect_server
-from flows.demo.prefect_server import PrefectServer
+from flows.demo.prefect_server import PrefectServer, start_worker
 from rules.errors import BadInputError, VigilesError
 from rules.findings import Status, worst_first
 from rules.reports import Report
@@ -48,13 +48,14 @@ def show(say: Say, *, keep: bool) -> Path:
         stack.callback(prefect_server.stop, server.pid)
         _use(server)
         database = _postgres(step, stack)
-        reports = _show(server, folder, database, step, say, stack)
-        _summarise(reports, say)
+        worker = _build(server, folder, database, step, stack)
+        _summarise(list(_run_all(folder, step, say)), say)
         step(f"Done. JSON reports: {folder / 'reports'}")
         if keep:
             stack.pop_all()
-            say(f"\nThe server stays up. UI: {server.url.removesuffix('/api')}  (artifacts: {_artifacts(server)})")
-            say(f"Stop it with: kill -- -{server.pid}")
+            say(f"\nThe server stays up. UI: {server.url.removesuffix('/api')}  (reports: {_artifacts(server)})")
+            processes = f"-{server.pid} -{worker} {database.pid if database else ''}".rstrip()
+            say(f"Stop everything with: kill -INT -- {processes}")
     return folder
 
 
@@ -75,14 +76,9 @@ def _postgres(step: Say, stack: contextlib.ExitStack) -> postgres.Postgres | Non
     return database
 
 
-def _show(
-    server: PrefectServer,
-    folder: Path,
-    database: postgres.Postgres | None,
-    step: Say,
-    say: Say,
-    stack: contextlib.ExitStack,
-) -> list[Report]:
+def _build(
+    server: PrefectServer, folder: Path, database: postgres.Postgres | None, step: Say, stack: contextlib.ExitStack
+) -> int:
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - after `_use`
 
     from flows.demo import estate  # noqa: PLC0415 - after `_use`
@@ -90,17 +86,17 @@ def _show(
 
     with get_client(sync_client=True) as client:
         estate.create_pools(client)
-        stack.callback(prefect_server.stop, estate.start_worker(server, "high-security"))
+        worker = start_worker(server, "high-security")
+        stack.callback(prefect_server.stop, worker)
         step("Made the work pools high-security (with a worker) and standard (without)")
         step(f"Made deployments: {', '.join(estate.create_deployments(client))}")
         for line in estate.run_flows(server, folder / "results"):
             step(f"Ran {line}")
         estate.create_directory(server)
-    path = create_secrets(folder, database)
-    step(f"Wrote the secrets file {path}")
+    step(f"Wrote the secrets file {create_secrets(folder, database)}")
     for line in _publish():
         step(line)
-    return list(_run_all(folder, step, say))
+    return worker
 
 
 def _publish() -> Iterator[str]:
