@@ -4,7 +4,6 @@ import uuid
 from pathlib import Path
 
 import pytest
-from prefect.testing.standard_test_suites import BlockStandardTestSuite
 from pydantic import ValidationError
 from support.placement_policy import NOW
 
@@ -27,15 +26,6 @@ def refusals(**fields):
     with pytest.raises(ValidationError) as caught:
         policy(**fields)
     return [(e["type"], e["loc"], e.get("ctx", {})) for e in caught.value.errors()]
-
-
-class TestTheBlock(BlockStandardTestSuite):
-    @pytest.fixture
-    def block(self):
-        return PlacementPolicy
-
-    def test_has_a_valid_image(self):
-        """The logos of this suite's blocks are fetched from the internet; ours have none."""
 
 
 def test_booleans_and_numbers_become_text_in_labels_and_vocabulary():

@@ -22,7 +22,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from prefect.filesystems import LocalFileSystem
-from prefect.testing.standard_test_suites import BlockStandardTestSuite
 from support import canary, faulty_server, guarded_server, prefect_server
 from support.guarded_server import AUTH, FERNET, HALVES, client_of
 from support.postures import SERVER
@@ -34,20 +33,11 @@ from blocks.access_directories.prefect_server import PrefectServerDirectory
 from blocks.access_directories.probes import SOCKETS, installed
 from blocks.access_directories.reach import listens, own_addresses
 from blocks.access_directories.requester import CannotSeeError, Reply, Requester
-from blocks.policies.access import AccessPolicy
 from rules.errors import BadInputError
 from rules.posture.observations import Answer, KeyPlace, Posture, Transport, Unseen, is_loopback
 
 HEADER = canary.plant("header").replace(canary.AWKWARD, "-")
 PROBED = [f.name for f in fields(Posture) if f.name not in ("server", "transport", "packages", "beyond_loopback")]
-
-
-class TestAccessBlockStandards(BlockStandardTestSuite):
-    @pytest.fixture(params=[PrefectServerDirectory, AccessPolicy])
-    def block(self, request):
-        return request.param
-
-    test_has_a_valid_image = None  # our blocks have no logo
 
 
 @pytest.fixture(scope="module")

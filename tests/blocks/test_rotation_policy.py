@@ -4,13 +4,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from prefect.testing.standard_test_suites import BlockStandardTestSuite
 from pydantic import ValidationError
 
 from blocks.policies.loader import load_policies
 from blocks.policies.rotation import RotationPolicy
-from blocks.rotation_targets.postgres_role import PostgresRole
-from blocks.secret_stores.env_file import EnvFileStore
 from blocks.secret_stores.interface import SecretAddress
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "policies" / "rotation.yaml"
@@ -21,16 +18,6 @@ PAIR = {"name": "db", "store": "env-file-store/local", "keys": KEYS, "target": "
 
 def policy(*secrets, **fields):
     return RotationPolicy(version=1, name="production", secrets=list(secrets), **fields)
-
-
-@pytest.mark.parametrize("block", [RotationPolicy, EnvFileStore, PostgresRole])
-class TestBlocks(BlockStandardTestSuite):
-    @pytest.fixture
-    def block(self, block):
-        return block
-
-    def test_has_a_valid_image(self, block):
-        """Our blocks have no logo, as every page of the UI would fetch it from elsewhere."""
 
 
 def test_the_example_is_valid_and_has_both_kinds():
