@@ -96,7 +96,7 @@ def start() -> Postgres:
         )
     folder = Path(tempfile.mkdtemp(prefix="vigiles-postgres-"))
     try:
-        return _start(folder, _readable(binaries, folder))
+        return _start(folder, readable_binaries(binaries, folder))
     except subprocess.CalledProcessError as error:
         shutil.rmtree(folder, ignore_errors=True)
         reason = (error.stderr or error.stdout or "").strip()[-500:]
@@ -114,7 +114,7 @@ def _start(folder: Path, binaries: Path) -> Postgres:
     sockets, database, port = folder / "sockets", folder / "db", free_port()
     (folder / "pg_ctl").symlink_to(binaries / "pg_ctl")
     sockets.mkdir(mode=0o700)
-    if (user := _user()) is not None:
+    if (user := server_user()) is not None:
         for path in (folder, sockets):
             shutil.chown(path, user)
     auth = ["--auth-local=trust", "--auth-host=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C"]
@@ -125,9 +125,14 @@ def _start(folder: Path, binaries: Path) -> Postgres:
     return Postgres("127.0.0.1", port, sockets, folder)
 
 
-def _readable(binaries: Path, folder: Path) -> Path:
-    # PostgreSQL refuses to run as root, and another user may not reach a wheel inside root's own environment.
-    if _user() is None or binaries.is_relative_to("/usr"):
+def readable_binaries(binaries: Path, folder: Path) -> Path:
+    """Return binaries that ``server_user`` can reach: it may not reach a wheel inside root's own environment.
+
+    Args:
+        binaries: what ``find_binaries`` returned.
+        folder: where they are copied to if they have to be.
+    """
+    if server_user() is None or binaries.is_relative_to("/usr"):
         return binaries
     package = binaries.parents[1]
     for tree in (package, package.with_name(f"{package.name}.libs")):
@@ -135,7 +140,8 @@ def _readable(binaries: Path, folder: Path) -> Path:
     return folder / package.name / "pginstall" / "bin"
 
 
-def _user() -> str | None:
+def server_user() -> str | None:
+    """Return whom the server runs as where we are root, which PostgreSQL refuses to be run by; else None."""
     if os.geteuid() != 0:
         return None
     with contextlib.suppress(KeyError):
@@ -144,5 +150,6 @@ def _user() -> str | None:
 
 
 def _run(command: list[str]) -> None:
+    user = server_user()
     # A server that inherits a pipe would keep it open: its output goes to its own log.
-    subprocess.run(command, user=_user(), cwd="/", check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True)  # noqa: S603 - found above
+    subprocess.run(command, user=user, cwd="/", check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True)  # noqa: S603 - found above

