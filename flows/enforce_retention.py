@@ -1,5 +1,6 @@
 """The flow that deletes results and artifacts past their retention, and nothing that anybody can still ask for."""
 
+import gc
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -74,6 +75,8 @@ def prune(
             changes += planned_changes(plan, now, Outcome.PLANNED)
     except VigilesError as error:
         findings.append(not_marked(policy, error))
+    finally:
+        gc.unfreeze()
 
 
 def decide(seen: Observation, policy: RetentionPolicy, now: datetime) -> Plan:

@@ -155,9 +155,14 @@ def local_root(block: StorageBlock) -> str | None:
 
 
 def _by_folder(objects: Iterable[StoredObject]) -> Iterator[tuple[str, list[tuple[StoredObject, str]]]]:
-    split = sorted((listed.key.rpartition("/")[::2], listed) for listed in objects)
-    for folder, group in groupby(split, key=lambda pair: pair[0][0]):
-        yield folder, [(listed, name) for (_, name), listed in group]
+    """Yield runs of objects of the same directory; listings and plans are in such order, more or less."""
+    for folder, group in groupby(objects, key=_folder):
+        start = len(folder) + 1 if folder else 0
+        yield folder, [(listed, listed.key[start:]) for listed in group]
+
+
+def _folder(listed: StoredObject) -> str:
+    return listed.key.rpartition("/")[0]
 
 
 def _read_metadata(directory: int, name: str) -> Metadata | None:

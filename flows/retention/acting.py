@@ -17,9 +17,8 @@ from flows.exclusion import Lease
 from flows.retention.observing import Observation, list_store, mark_again
 from rules.errors import TemporaryError
 from rules.findings import Change, Finding, Outcome
-from rules.retention.judging import Judge
 from rules.retention.observed import Artifact, StoredObject
-from rules.retention.planning import CondemnedArtifact, CondemnedObject, Plan, later_mark, still_condemned
+from rules.retention.planning import CondemnedArtifact, CondemnedObject, Plan, still_condemned
 from rules.retention.verdicts import artifact_change, object_change, past_retention, recount
 
 OBJECT_BATCH = 1_000
@@ -54,8 +53,8 @@ def act(plan: Plan, seen: Observation, policy: RetentionPolicy, now: datetime, l
     Raises:
         TemporaryError, PermanentError: if the runs could not be read again; then nothing was deleted.
     """
-    mark = later_mark(seen.workspace.mark, mark_again(policy, quote(seen.workspace), return_state=False))
-    left = still_condemned(plan, Judge(mark, policy, now), mark, seen.heads)
+    since = mark_again(policy, quote(seen.workspace), return_state=False)
+    left = still_condemned(plan, seen.workspace.mark, since, policy, now, seen.heads)
     removals = _remove_objects(left.objects, seen, lease)
     artifact_removals = _remove_artifacts(left.artifacts, lease)
     changes = [

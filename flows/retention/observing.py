@@ -1,5 +1,6 @@
 """Observing for retention: the mark first, then every store, then the first bytes of what metadata decides."""
 
+import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -77,6 +78,8 @@ def mark_workspace(policy: RetentionPolicy, now: datetime) -> Workspace:
         blocks = read_storage_blocks(client)
         opened, closed = open_stores(client, policy.stores, blocks)
         mark = read_mark(client, [each.store for each in opened], blocks, now)
+    # The mark is large and lives until the end: looking through it for cycles again and again doubles some steps.
+    gc.freeze()
     return Workspace(tuple(opened), tuple(closed), blocks, mark)
 
 

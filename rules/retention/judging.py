@@ -14,19 +14,18 @@ Its laws, each enough to keep an object:
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from rules.durations import format_duration
 from rules.retention.observed import Class, Mark, Metadata, Reference, StoredObject
 from rules.retention.recognition import is_protected, lock_of
-from rules.retention.standings import active_holds, judge_runs, oldest_live_start
+from rules.retention.standings import Standing, active_holds, judge_runs, nanoseconds, oldest_live_start
 from rules.retention.wishes import RetentionWish
 
 CONDEMNED = frozenset({Class.EXPIRED, Class.ORPHAN})
 KEEP_CACHES = "keep"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_KEEPING_ORDER = (Class.HELD, Class.LIVE, Class.UNKNOWN, Class.RETAINED)
+_KEEPING_ORDER = (Class.HELD, Class.LIVE, Class.UNKNOWN, Class.RETAINED, Class.CACHED)
 
 
 class Verdict(NamedTuple):
@@ -34,6 +33,10 @@ class Verdict(NamedTuple):
 
     verdict: Class
     reason: str
+
+
+def _strength(verdict: Verdict) -> int:
+    return _KEEPING_ORDER.index(verdict.verdict)
 
 
 _YOUNG = Verdict(Class.RETAINED, "written after the start of this run minus the grace")
@@ -65,12 +68,13 @@ class Judge:
     def __init__(self, mark: Mark, policy: RetentionWish, now: datetime) -> None:
         self.standings = judge_runs(mark.runs, policy, now)
         self.now = now
-        self._mark = mark
+        self._unlocated = mark.unlocated
         self._now_ns = nanoseconds(now)
         self._young_ns = nanoseconds(mark.started - policy.grace)
         oldest = oldest_live_start(mark.runs.values())
         self._oldest_live_ns = nanoseconds(oldest)
         self._keep_forever = policy.caches == KEEP_CACHES
+        self._expired_for: dict[str, Verdict] = {}
         self._any_hold = bool(active_holds(policy, now.date()))
 
     def glance(
@@ -84,9 +88,13 @@ class Judge:
             locks: the keys of all lock files in the store.
             exclusive: whether only this server writes to the store.
         """
-        by_name = self._by_name(listed.key, locks)
-        if by_name is not None:
-            return by_name
+        key = listed.key
+        if is_protected(key):
+            return _PROTECTED
+        if self._unlocated and key.rpartition("/")[2] in self._unlocated:
+            return _UNLOCATED
+        if locks and lock_of(key) in locks:
+            return _LOCKED
         return self._referenced(listed, references) if references else self._unreferenced(listed, exclusive)
 
     def decide(
@@ -130,20 +138,18 @@ class Judge:
             return Verdict(Class.RETAINED, "inside its period")
         return Verdict(Class.EXPIRED, f"its rules keep artifacts {format_duration(standing.artifacts)}")
 
-    def _by_name(self, key: str, locks: frozenset[str]) -> Verdict | None:
-        if is_protected(key):
-            return _PROTECTED
-        if self._mark.unlocated and key.rpartition("/")[2] in self._mark.unlocated:
-            return _UNLOCATED
-        return _LOCKED if locks and lock_of(key) in locks else None
-
     def _referenced(self, listed: StoredObject, references: Sequence[Reference]) -> Verdict | None:
-        kept = self._kept_by_runs(listed, references)
+        modified_ns = listed.modified_ns
+        kept = None
+        for run, _, expiration in references:
+            found = self._kept_by(self.standings[run], modified_ns)
+            if found is None and expiration is not None and expiration > self.now:
+                found = _VALID
+            if found is not None and (kept is None or _strength(found) < _strength(kept)):
+                kept = found
         if kept is not None:
             return kept
-        if listed.modified_ns >= self._young_ns:
-            return _YOUNG
-        return _VALID if any(r.expiration is not None and r.expiration > self.now for r in references) else None
+        return _YOUNG if modified_ns >= self._young_ns else None
 
     def _unreferenced(self, listed: StoredObject, exclusive: bool) -> Verdict | None:
         if not exclusive:
@@ -154,29 +160,19 @@ class Judge:
             return _NEW
         return _ALIVE if listed.modified_ns >= self._oldest_live_ns else None
 
-    def _kept_by_runs(self, listed: StoredObject, references: Sequence[Reference]) -> Verdict | None:
-        standings = [self.standings[reference.run] for reference in references]
-        for verdict in _KEEPING_ORDER:
-            for standing in standings:
-                if standing.verdict is verdict:
-                    return Verdict(verdict, standing.reason)
-        for standing in standings:
-            if standing.results is None:
-                return _NO_PERIOD
-            since = max(nanoseconds(standing.ended), listed.modified_ns)
-            if since + nanoseconds_of(standing.results) > self._now_ns:
-                return Verdict(Class.RETAINED, standing.reason)
-        return None
+    def _kept_by(self, standing: Standing, modified_ns: int) -> Verdict | None:
+        verdict, reason, ended_ns, results_ns, _ = standing
+        if verdict is not Class.EXPIRED:
+            return Verdict(verdict, reason)
+        if results_ns is None:
+            return _NO_PERIOD
+        kept_since_ns = self._now_ns - results_ns
+        inside = ended_ns > kept_since_ns or modified_ns > kept_since_ns
+        return Verdict(Class.RETAINED, reason) if inside else None
 
     def _expired(self, references: Sequence[Reference]) -> Verdict:
-        return Verdict(Class.EXPIRED, self.standings[references[-1].run].reason)
-
-
-def nanoseconds(moment: datetime) -> int:
-    """Return an aware time as whole nanoseconds since 1970, exact to the microsecond."""
-    return nanoseconds_of(moment - _EPOCH)
-
-
-def nanoseconds_of(length: timedelta) -> int:
-    """Return a length of time as whole nanoseconds."""
-    return (length.days * 86_400 + length.seconds) * 1_000_000_000 + length.microseconds * 1_000
+        reason = self.standings[references[-1].run].reason
+        known = self._expired_for.get(reason)
+        if known is None:
+            known = self._expired_for[reason] = Verdict(Class.EXPIRED, reason)
+        return known

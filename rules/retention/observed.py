@@ -10,6 +10,9 @@ from typing import NamedTuple
 class Class(StrEnum):
     """What an object or artifact is, and so what becomes of it; only ``EXPIRED`` and ``ORPHAN`` are condemned."""
 
+    # Enum's own hash is written in Python; this one counts millions of objects.
+    __hash__ = str.__hash__
+
     LIVE = "live"
     RETAINED = "retained"
     EXPIRED = "expired"

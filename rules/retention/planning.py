@@ -8,10 +8,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from operator import itemgetter
 from typing import NamedTuple
 
 from rules.retention.judging import CONDEMNED, Judge, Verdict
 from rules.retention.observed import Artifact, Class, Listing, Mark, Metadata, Reference, StoredObject
+from rules.retention.standings import is_live, nanoseconds
+from rules.retention.wishes import RetentionWish
 
 Heads = Mapping[str, Mapping[str, Metadata | None]]
 """By store, then by key: the metadata of every object whose first bytes were read, None for no result with metadata."""
@@ -39,25 +43,18 @@ class Tally(NamedTuple):
     bytes: int
 
 
-class Settled(NamedTuple):
-    """An object of a store with what becomes of it."""
-
-    object: StoredObject
-    verdict: Verdict
-
-
 @dataclass(frozen=True, slots=True)
 class Survey:
     """What a first look at one store settled.
 
     Attributes:
         listing: what the store holds.
-        settled: the objects that are kept, whatever their metadata says.
+        kept: by class, the objects that are kept whatever their metadata says.
         pending: the objects whose metadata decides.
     """
 
     listing: Listing
-    settled: tuple[Settled, ...]
+    kept: Mapping[Class, Tally]
     pending: tuple[StoredObject, ...]
 
 
@@ -123,15 +120,16 @@ def survey(judge: Judge, mark: Mark, listing: Listing) -> Survey:
     """
     references = mark.references.get(listing.store, {})
     locks = frozenset(listed.key for listed in listing.objects if listed.key.endswith(".lock"))
-    settled: list[Settled] = []
+    kept = _Counts()
     pending: list[StoredObject] = []
+    glance, refer, exclusive = judge.glance, references.get, listing.exclusive
     for listed in listing.objects:
-        verdict = judge.glance(listed, references.get(listed.key), locks, listing.exclusive)
+        verdict = glance(listed, refer(listed.key), locks, exclusive)
         if verdict is None:
             pending.append(listed)
         else:
-            settled.append(Settled(listed, verdict))
-    return Survey(listing, tuple(settled), tuple(pending))
+            kept.add(verdict.verdict, listed.size)
+    return Survey(listing, kept.tallies(), tuple(pending))
 
 
 def make_plan(judge: Judge, mark: Mark, surveys: Sequence[Survey], heads: Heads) -> Plan:
@@ -144,15 +142,20 @@ def make_plan(judge: Judge, mark: Mark, surveys: Sequence[Survey], heads: Heads)
         heads: the metadata of the pending objects.
     """
     condemned: list[CondemnedObject] = []
-    tallies: dict[str, dict[Class, Tally]] = {}
-    for seen in surveys:
-        store = seen.listing.store
-        decided = _decide(judge, mark.references.get(store, {}), seen.pending, heads.get(store, {}))
-        condemned += (CondemnedObject(store, o, v) for o, v in decided if v.verdict in CONDEMNED)
-        tallies[store] = _tally([*seen.settled, *decided])
+    tallies: dict[str, Mapping[Class, Tally]] = {}
+    for seen in sorted(surveys, key=lambda seen: seen.listing.store):
+        store, counts = seen.listing.store, _Counts(seen.kept)
+        refer, known = mark.references.get(store, {}).get, heads.get(store, {})
+        for listed in sorted(seen.pending, key=itemgetter(0)):
+            key = listed.key
+            verdict = judge.decide(refer(key), known.get(key), key in known)
+            counts.add(verdict.verdict, listed.size)
+            if verdict.verdict in CONDEMNED:
+                condemned.append(CondemnedObject(store, listed, verdict))
+        tallies[store] = counts.tallies()
     judged = [CondemnedArtifact(a, judge.artifact(a.run, a.age_from)) for a in mark.artifacts]
     return Plan(
-        objects=tuple(sorted(condemned, key=lambda c: (c.store, c.object.key))),
+        objects=tuple(condemned),
         artifacts=tuple(sorted((a for a in judged if a.verdict.verdict in CONDEMNED), key=lambda a: a.artifact.id)),
         tallies=tallies,
         artifact_counts=Counter(a.verdict.verdict for a in judged),
@@ -160,18 +163,36 @@ def make_plan(judge: Judge, mark: Mark, surveys: Sequence[Survey], heads: Heads)
     )
 
 
-def still_condemned(plan: Plan, judge: Judge, mark: Mark, heads: Heads) -> Plan:
-    """Return the part of a plan that a later mark condemns too, never more.
+def still_condemned(plan: Plan, mark: Mark, since: Mark, policy: RetentionWish, now: datetime, heads: Heads) -> Plan:
+    """Return the part of a plan that what was seen since condemns too, never more.
 
     Args:
         plan: what was condemned first.
-        judge: made from the later mark.
-        mark: the first mark with what was seen since; see ``later_mark``.
+        mark: what it was made from.
+        since: the runs that began or ended since, and those that live, with what they refer to.
+        policy: what is wanted.
+        now: the one instant of the run.
         heads: the metadata that the plan was made with.
     """
-    objects = [c for c in plan.objects if _condemns(c, judge, mark, heads)]
-    artifacts = [c for c in plan.artifacts if judge.artifact(c.artifact.run, c.artifact.age_from).verdict in CONDEMNED]
-    return replace(plan, objects=tuple(objects), artifacts=tuple(artifacts))
+    added = {store: _added(mark.references.get(store, {}), found) for store, found in since.references.items()}
+    objects = [
+        c
+        for c in plan.objects
+        if c.object.key not in added.get(c.store, ()) and c.object.key.rpartition("/")[2] not in since.unlocated
+    ]
+    left = replace(plan, objects=tuple(objects))
+    if not any(is_live(run) and run.id in mark.runs and not is_live(mark.runs[run.id]) for run in since.runs.values()):
+        return left
+    # A run came back to life, and with it all that it owns.
+    later = later_mark(mark, since)
+    judge = Judge(later, policy, now)
+    return replace(
+        left,
+        objects=tuple(c for c in left.objects if _condemns(c, judge, later, heads)),
+        artifacts=tuple(
+            c for c in left.artifacts if judge.artifact(c.artifact.run, c.artifact.age_from).verdict in CONDEMNED
+        ),
+    )
 
 
 def later_mark(mark: Mark, since: Mark) -> Mark:
@@ -203,37 +224,33 @@ def _condemns(condemned: CondemnedObject, judge: Judge, mark: Mark, heads: Heads
     return seen.verdict in CONDEMNED
 
 
-def _decide(
-    judge: Judge,
-    references: Mapping[str, tuple[Reference, ...]],
-    pending: Iterable[StoredObject],
-    heads: Mapping[str, Metadata | None],
-) -> list[Settled]:
-    decide, refer = judge.decide, references.get
-    return [
-        Settled(listed, decide(refer(listed.key), heads.get(listed.key), listed.key in heads)) for listed in pending
-    ]
+def _added(known: Mapping[str, tuple[Reference, ...]], found: Mapping[str, tuple[Reference, ...]]) -> frozenset[str]:
+    return frozenset(key for key, references in found.items() if not set(references) <= set(known.get(key, ())))
 
 
-def _tally(settled: Iterable[Settled]) -> dict[Class, Tally]:
-    objects: Counter[Class] = Counter()
-    sizes: Counter[Class] = Counter()
-    for listed, verdict in settled:
-        objects[verdict.verdict] += 1
-        sizes[verdict.verdict] += listed.size
-    return {found: Tally(objects[found], sizes[found]) for found in Class if objects[found]}
+class _Counts:
+    def __init__(self, tallies: Mapping[Class, Tally] | None = None) -> None:
+        self._objects = Counter({found: tally.objects for found, tally in (tallies or {}).items()})
+        self._bytes = Counter({found: tally.bytes for found, tally in (tallies or {}).items()})
+
+    def add(self, found: Class, size: int) -> None:
+        self._objects[found] += 1
+        self._bytes[found] += size
+
+    def tallies(self) -> dict[Class, Tally]:
+        return {found: Tally(self._objects[found], self._bytes[found]) for found in Class if self._objects[found]}
 
 
 def _missing(judge: Judge, mark: Mark, surveys: Sequence[Survey]) -> Iterable[Missing]:
     for seen in surveys:
-        present = {listed.key for listed in seen.listing.objects}
-        for key, references in sorted(mark.references.get(seen.listing.store, {}).items()):
-            if key not in present:
-                for reference in references:
-                    yield Missing(seen.listing.store, key, reference.run, _standing(judge, reference.run))
+        references = mark.references.get(seen.listing.store, {})
+        absent = references.keys() - {listed.key for listed in seen.listing.objects}
+        for key in sorted(absent):
+            for reference in references[key]:
+                yield Missing(seen.listing.store, key, reference.run, _standing(judge, reference.run))
 
 
 def _standing(judge: Judge, run: str) -> Class:
-    verdict, _, ended, results, _ = judge.standings[run]
-    inside = verdict is Class.EXPIRED and results is not None and ended + results > judge.now
+    verdict, _, ended_ns, results_ns, _ = judge.standings[run]
+    inside = verdict is Class.EXPIRED and results_ns is not None and ended_ns + results_ns > nanoseconds(judge.now)
     return Class.RETAINED if inside else verdict

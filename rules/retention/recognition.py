@@ -60,7 +60,7 @@ def parse_time(value: Any) -> datetime | None:
 
 def is_protected(key: str) -> bool:
     """Return whether an object is by its name none of ours: a lock file, or the parameters of a background task."""
-    return key.endswith(".lock") or "parameters" in key.split("/")[:-1]
+    return key[-5:] == ".lock" or ("parameters/" in key and "parameters" in key.split("/")[:-1])
 
 
 def lock_of(key: str) -> str:

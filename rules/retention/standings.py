@@ -30,16 +30,26 @@ class Standing(NamedTuple):
     Attributes:
         verdict: ``HELD``, ``LIVE``, ``RETAINED`` or ``UNKNOWN``, all kept; ``EXPIRED`` means that age decides.
         reason: why, in a few words.
-        ended: when age is counted from.
-        results: how long its results are kept; None if no rule says.
+        ended_ns: when age is counted from, in nanoseconds since 1970.
+        results_ns: how long its results are kept, in nanoseconds; None if no rule says.
         artifacts: how long its artifacts are kept; None if no rule says.
     """
 
     verdict: Class
     reason: str
-    ended: datetime
-    results: timedelta | None = None
+    ended_ns: int = 0
+    results_ns: int | None = None
     artifacts: timedelta | None = None
+
+
+class _Periods(NamedTuple):
+    results_ns: int | None
+    artifacts: timedelta | None
+    reason: str
+
+
+_NOT_FOUND = Standing(Class.UNKNOWN, "its flow run could not be found")
+_UNMATCHED = Standing(Class.UNKNOWN, "no rule of the policy matches its run")
 
 
 def judge_runs(runs: Mapping[str, Run], policy: RetentionWish, now: datetime) -> dict[str, Standing]:
@@ -50,23 +60,24 @@ def judge_runs(runs: Mapping[str, Run], policy: RetentionWish, now: datetime) ->
         policy: what is wanted.
         now: the one instant of the run.
     """
+    living = {run_id: run for run_id, run in runs.items() if is_live(run)}
     held = _reach_down(runs, _held_by(runs.values(), active_holds(policy, now.date())))
-    live = _reach_down(runs, {run.id: _why_live(run) for run in runs.values() if is_live(run)})
-    last = _kept_last(runs.values(), policy.rules)
-    aged: dict[tuple[str, ...], tuple[timedelta | None, timedelta | None, str]] = {}
+    live = _reach_down(runs, {run_id: _why_live(run) for run_id, run in living.items()})
+    last = _kept_last([run for run_id, run in runs.items() if run_id not in living], policy.rules)
+    known: dict[tuple[str | None, str | None, frozenset[str]], _Periods | None] = {}
     standings = {}
-    for run in runs.values():
-        head = _head(run, runs)
-        if reason := held.get(run.id):
-            standings[run.id] = Standing(Class.HELD, reason, _NEVER)
-        elif reason := live.get(run.id):
-            standings[run.id] = Standing(Class.LIVE, reason, _NEVER)
+    for run_id, run in runs.items():
+        head = run if run.is_flow or run.owner is None else runs.get(run.owner)
+        if run_id in held:
+            standings[run_id] = Standing(Class.HELD, held[run_id])
+        elif run_id in live:
+            standings[run_id] = Standing(Class.LIVE, live[run_id])
         elif head is None:
-            standings[run.id] = Standing(Class.UNKNOWN, "its flow run could not be found", _NEVER)
-        elif reason := last.get(head.id):
-            standings[run.id] = Standing(Class.RETAINED, reason, head.ended or _NEVER)
+            standings[run_id] = _NOT_FOUND
+        elif head.id in last:
+            standings[run_id] = Standing(Class.RETAINED, last[head.id])
         else:
-            standings[run.id] = _aged(head, policy.rules, aged)
+            standings[run_id] = _aged(head, policy.rules, known)
     return standings
 
 
@@ -92,7 +103,7 @@ def oldest_live_start(runs: Iterable[Run]) -> datetime:
     Whatever was written after that may be the result of a task whose reference is on its way, or was replaced while
     its flow run retries.
     """
-    return min((run.started for run in runs if run.started is not None and is_live(run)), default=_NEVER)
+    return min((run.started for run in runs if is_live(run) and run.started is not None), default=_NEVER)
 
 
 def matches(match: Match, run: Run) -> bool | None:
@@ -123,6 +134,8 @@ def _covers(rule: KeepingRule, run: Run) -> bool | None:
 
 
 def _held_by(runs: Iterable[Run], holds: Sequence[Hold]) -> dict[str, str]:
+    if not holds:
+        return {}
     return {
         run.id: f"held by {hold.owner} until {hold.expires}: {hold.reason}"
         for run in runs
@@ -138,6 +151,8 @@ def _why_live(run: Run) -> str:
 
 
 def _reach_down(runs: Mapping[str, Run], reasons: Mapping[str, str]) -> dict[str, str]:
+    if not reasons:
+        return {}
     owned = defaultdict(list)
     for run in runs.values():
         if run.owner is not None:
@@ -152,13 +167,9 @@ def _reach_down(runs: Mapping[str, Run], reasons: Mapping[str, str]) -> dict[str
     return reached
 
 
-def _head(run: Run, runs: Mapping[str, Run]) -> Run | None:
-    return run if run.is_flow or run.owner is None else runs.get(run.owner)
-
-
-def _kept_last(runs: Iterable[Run], rules: Sequence[KeepingRule]) -> dict[str, str]:
+def _kept_last(over: Iterable[Run], rules: Sequence[KeepingRule]) -> dict[str, str]:
     keeping = [rule for rule in rules if rule.keep_last]
-    ended = [run for run in runs if run.is_flow and run.flow and not is_live(run)]
+    ended = [run for run in over if run.is_flow and run.flow] if keeping else []
     latest: Callable[[Run], tuple[datetime, str]] = lambda run: (run.ended or _NEVER, run.id)  # noqa: E731 - typed key
     kept = {}
     for rule in keeping:
@@ -175,26 +186,41 @@ def _kept_last(runs: Iterable[Run], rules: Sequence[KeepingRule]) -> dict[str, s
 def _aged(
     run: Run,
     rules: Sequence[KeepingRule],
-    known: dict[tuple[str, ...], tuple[timedelta | None, timedelta | None, str]],
+    known: dict[tuple[str | None, str | None, frozenset[str]], _Periods | None],
 ) -> Standing:
-    covering = [(rule, covers) for rule in rules if (covers := _covers(rule, run)) is not False]
-    sure = tuple(rule.name for rule, covers in covering if covers)
-    if run.ended is None or not sure:
-        return Standing(Class.UNKNOWN, "no rule of the policy matches its run", _NEVER)
-    names = (*sure, "?", *(rule.name for rule, _ in covering))
-    if names not in known:
-        known[names] = _periods([rule for rule, c in covering if c], [rule for rule, _ in covering])
-    results, artifacts, reason = known[names]
-    return Standing(Class.EXPIRED, reason, run.ended, results, artifacts)
+    # What rules match depends on nothing else, and runs that are alike come by the thousand.
+    alike = (run.flow, run.deployment, run.tags)
+    if alike not in known:
+        known[alike] = _periods(run, rules)
+    periods = known[alike]
+    if periods is None or run.ended is None:
+        return _UNMATCHED
+    return Standing(Class.EXPIRED, periods.reason, nanoseconds(run.ended), periods.results_ns, periods.artifacts)
 
 
-def _periods(
-    sure: Sequence[KeepingRule], possible: Sequence[KeepingRule]
-) -> tuple[timedelta | None, timedelta | None, str]:
-    results = max((r.results for r in possible if r.results), default=None) if any(r.results for r in sure) else None
-    artifacts = (
-        max((r.artifacts for r in possible if r.artifacts), default=None) if any(r.artifacts for r in sure) else None
-    )
-    longest = next((r.name for r in possible if r.results and r.results == results), "")
-    reason = f"{longest} keeps results {format_duration(results)}" if results else ""
-    return results, artifacts, reason
+def _periods(run: Run, rules: Sequence[KeepingRule]) -> _Periods | None:
+    covers = {rule.name: _covers(rule, run) for rule in rules}
+    possible = [rule for rule in rules if covers[rule.name] is not False]
+    sure = [rule for rule in possible if covers[rule.name]]
+    if not sure:
+        return None
+    results = _longest([r.results for r in possible]) if any(r.results for r in sure) else None
+    artifacts = _longest([r.artifacts for r in possible]) if any(r.artifacts for r in sure) else None
+    if results is None:
+        return _Periods(None, artifacts, "")
+    longest = next(rule.name for rule in possible if rule.results == results)
+    return _Periods(nanoseconds_of(results), artifacts, f"{longest} keeps results {format_duration(results)}")
+
+
+def _longest(periods: Sequence[timedelta | None]) -> timedelta:
+    return max(period for period in periods if period is not None)
+
+
+def nanoseconds(moment: datetime) -> int:
+    """Return an aware time as whole nanoseconds since 1970, exact to the microsecond until the year 2255."""
+    return round(moment.timestamp() * 1_000_000) * 1_000
+
+
+def nanoseconds_of(length: timedelta) -> int:
+    """Return a length of time as whole nanoseconds."""
+    return (length.days * 86_400 + length.seconds) * 1_000_000_000 + length.microseconds * 1_000

@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.retention_facts import HOUR, NOW, Facts, Held, Keep, Meant, Wish, condemned, live, ran, task_of
 
-from rules.retention.judging import Judge, nanoseconds
+from rules.retention.judging import Judge
 from rules.retention.observed import Artifact, Metadata, Reference, Run, StoredObject
-from rules.retention.planning import later_mark, still_condemned
+from rules.retention.planning import still_condemned
+from rules.retention.standings import nanoseconds
 
 LAWS = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
@@ -264,15 +265,16 @@ def test_the_order_in_which_things_were_seen_does_not_matter(case, random):
 
 @given(condemning(), a_workspace())
 @LAWS
-def test_what_is_still_condemned_is_part_of_the_plan_and_referred_to_by_no_newer_live_run(case, newer):
+def test_what_is_still_condemned_is_part_of_the_plan_and_of_a_new_one(case, newer):
     facts, policy, _ = case
-    plan, mark = facts.plan(policy), later_mark(facts.mark, newer.mark)
-    left = still_condemned(plan, Judge(mark, policy, NOW), mark, {"store": facts.metadata})
+    plan = facts.plan(policy)
+    left = still_condemned(plan, facts.mark, newer.mark, policy, NOW, {"store": facts.metadata})
     assert set(left.objects) <= set(plan.objects)
     assert set(left.artifacts) <= set(plan.artifacts)
     at_work = {run.id for run in newer.runs if run.state not in ENDED}
+    merged = {key: [*found, *newer.references.get(key, [])] for key, found in facts.references.items()}
     for key in condemned(left):
-        assert not at_work & {reference.run for reference in newer.references.get(key, [])}
+        assert not at_work & {reference.run for reference in merged.get(key, [])}
 
 
 @given(condemning(), st.integers(1, 300))

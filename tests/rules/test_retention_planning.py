@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from support.retention_facts import (
     DAY,
@@ -20,7 +22,6 @@ from support.retention_facts import (
 from rules.errors import TemporaryError
 from rules.findings import Outcome
 from rules.retention import verdicts
-from rules.retention.judging import Judge
 from rules.retention.observed import Artifact, Metadata
 from rules.retention.planning import later_mark, still_condemned
 
@@ -85,26 +86,61 @@ def test_what_a_run_began_to_refer_to_is_not_condemned_any_more():
     facts = expired(2)
     plan = facts.plan()
     since = Facts(runs=[live()], references={"object-0": [points("live")]}).mark
-    mark = later_mark(facts.mark, since)
-    heads = {"store": {"object-0": None, "object-1": None}}
-    left = still_condemned(plan, Judge(mark, Wish(), NOW), mark, heads)
-    assert condemned(left) == {"object-1": "expired"}
+    assert condemned(left_of(plan, facts, since)) == {"object-1": "expired"}
+
+
+def left_of(plan, facts, since, policy=None):
+    heads = {"store": {o.key: facts.metadata.get(o.key) for o in facts.objects}}
+    return still_condemned(plan, facts.mark, since, policy or Wish(), NOW, heads)
+
+
+def test_a_reference_that_was_known_before_is_no_news():
+    facts = expired(1)
+    assert left_of(facts.plan(), facts, facts.mark) == facts.plan()
+
+
+def test_a_name_that_is_now_referred_to_from_nowhere_is_not_condemned_any_more():
+    facts = expired(1)
+    assert not left_of(facts.plan(), facts, Facts(unlocated=frozenset({"object-0"})).mark).objects
+
+
+def test_what_a_run_that_came_back_to_life_owns_is_not_condemned_any_more():
+    facts = expired(2)
+    facts.runs.append(ran("other", owner="caller"))
+    facts.runs.append(ran("caller"))
+    facts.references["object-0"] = [points("other")]
+    since = Facts(runs=[live("caller")]).mark
+    assert condemned(left_of(facts.plan(), facts, since)) == {"object-1": "expired"}
+
+
+def test_orphans_that_a_run_that_came_back_to_life_may_have_left_are_not_condemned_any_more():
+    facts = orphans("a")
+    facts.runs = [ran(ago=40 * DAY)]
+    since = Facts(runs=[live("run", started=NOW - 40 * DAY)]).mark
+    assert condemned(facts.plan())
+    assert not left_of(facts.plan(), facts, since).objects
 
 
 def test_what_nobody_referred_to_may_gain_a_reference_or_stay_an_orphan():
     facts = orphans("a", "b")
-    plan = facts.plan()
-    mark = later_mark(facts.mark, Facts(runs=[ran("new", ago=HOUR)], references={"a": [points("new")]}).mark)
-    heads = {"store": {key: Metadata(key, None) for key in "ab"}}
-    assert condemned(still_condemned(plan, Judge(mark, Wish(), NOW), mark, heads)) == {"b": "orphan"}
+    since = Facts(runs=[ran("new", ago=HOUR)], references={"a": [points("new")]}).mark
+    assert condemned(left_of(facts.plan(), facts, since)) == {"b": "orphan"}
 
 
 def test_an_artifact_of_a_run_that_came_back_to_life_is_not_condemned_any_more():
     facts = Facts(runs=[ran()], artifacts=[ARTIFACT])
     plan = facts.plan(BOTH)
-    mark = later_mark(facts.mark, Facts(runs=[live("run")]).mark)
     assert plan.artifacts
-    assert not still_condemned(plan, Judge(mark, BOTH, NOW), mark, {}).artifacts
+    assert not left_of(plan, facts, Facts(runs=[live("run")]).mark, BOTH).artifacts
+
+
+def test_a_later_mark_adds_references_up():
+    first, later = expired(1).mark, Facts(references={"object-0": [points("live")], "new": [points("live")]}).mark
+    assert later_mark(first, later).references["store"] == {
+        "object-0": (points("run"), points("live")),
+        "new": (points("live"),),
+    }
+    assert later_mark(Facts().mark, replace(first, references={"x": {}})).references["x"] == {}
 
 
 def test_a_later_mark_keeps_the_owner_that_it_could_not_see():
@@ -158,8 +194,6 @@ def test_the_plan_finding_carries_digest_counts_and_bytes():
 
 
 def test_places_outside_every_store_matter_only_if_the_policy_speaks_of_results():
-    from dataclasses import replace
-
     mark = replace(Facts().mark, elsewhere={"/home/x": 3, "s3-bucket/other": 2})
     found = by_rule(verdicts.out_of_reach(mark, Wish()))
     assert found["result-out-of-reach"].status == "error"

@@ -4,7 +4,7 @@ import pytest
 from support.retention_facts import DAY, EVERY, NOW, Held, Keep, Meant, Wish, live, ran, task_of
 
 from rules.retention.observed import Class
-from rules.retention.standings import judge_runs, matches, oldest_live_start
+from rules.retention.standings import judge_runs, matches, nanoseconds, nanoseconds_of, oldest_live_start
 
 
 def standing(run, *others, policy=None):
@@ -91,31 +91,31 @@ def test_a_terminal_run_without_an_end_is_unknown():
 def test_the_longest_period_of_all_rules_that_match_wins():
     policy = Wish(rules=(Keep("long", results=30 * DAY), Keep("short", results=DAY, artifacts=9 * DAY)))
     found = standing(ran(), policy=policy)
-    assert (found.results, found.artifacts) == (30 * DAY, 9 * DAY)
+    assert (found.results_ns, found.artifacts) == (nanoseconds_of(30 * DAY), 9 * DAY)
     assert found.reason == "long keeps results 30d"
 
 
 def test_a_rule_that_says_nothing_of_results_gives_them_no_period():
     found = standing(ran(), policy=Wish(rules=(Keep(results=None, artifacts=DAY),)))
-    assert (found.results, found.artifacts, found.reason) == (None, DAY, "")
+    assert (found.results_ns, found.artifacts, found.reason) == (None, DAY, "")
 
 
 def test_a_rule_that_may_match_only_ever_lengthens():
     perhaps = Keep("perhaps", match=Meant(deployments=("a/b",)), results=90 * DAY)
-    assert standing(ran(deployment=None), policy=Wish(rules=(perhaps, Keep()))).results == 90 * DAY
+    assert standing(ran(deployment=None), policy=Wish(rules=(perhaps, Keep()))).results_ns == nanoseconds_of(90 * DAY)
     assert standing(ran(deployment=None), policy=Wish(rules=(perhaps,))).verdict is Class.UNKNOWN
 
 
 def test_unless_takes_runs_out_of_a_rule():
     broad = Keep("broad", unless=Meant(tags=("pii",)), results=90 * DAY)
     narrow = Keep("narrow", match=Meant(tags=("pii",)), results=DAY)
-    assert standing(ran(tags=frozenset({"pii"})), policy=Wish(rules=(broad, narrow))).results == DAY
-    assert standing(ran(), policy=Wish(rules=(broad, narrow))).results == 90 * DAY
+    assert standing(ran(tags=frozenset({"pii"})), policy=Wish(rules=(broad, narrow))).results_ns == nanoseconds_of(DAY)
+    assert standing(ran(), policy=Wish(rules=(broad, narrow))).results_ns == nanoseconds_of(90 * DAY)
 
 
 def test_unless_that_cannot_be_told_does_not_take_out():
     broad = Keep("broad", unless=Meant(deployments=("a/b",)), results=90 * DAY)
-    assert standing(ran(deployment=None), policy=Wish(rules=(broad, Keep()))).results == 90 * DAY
+    assert standing(ran(deployment=None), policy=Wish(rules=(broad, Keep()))).results_ns == nanoseconds_of(90 * DAY)
 
 
 def test_the_last_runs_of_each_flow_keep_everything():
@@ -153,3 +153,10 @@ def test_the_oldest_live_start_ignores_ended_and_unstarted_runs():
     runs = [ran(ago=90 * DAY), live(started=NOW - DAY), waiting]
     assert oldest_live_start(runs) == NOW - DAY
     assert oldest_live_start([waiting]).year == 9999
+
+
+def test_nanoseconds_are_exact_to_the_microsecond():
+    moment = NOW.replace(microsecond=123_457)
+    assert nanoseconds(moment) % 1_000_000_000 == 123_457_000
+    assert nanoseconds(moment) // 1_000_000_000 == int(NOW.timestamp())
+    assert nanoseconds_of(DAY.resolution) == 1_000

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
-from rules.retention.judging import Judge, nanoseconds
+from rules.retention.judging import Judge
 from rules.retention.observed import Artifact, Listing, Mark, Metadata, Reference, Run, StoredObject
 from rules.retention.planning import Plan, make_plan, survey
+from rules.retention.standings import nanoseconds
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
