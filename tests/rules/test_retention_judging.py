@@ -167,3 +167,11 @@ def test_an_artifact_is_judged_by_its_run_and_its_own_age(made, keep, found):
     plan = facts.plan(Wish(rules=(Keep(results=DAY, artifacts=keep),)))
     assert [str(c) for c in plan.artifact_counts] == [found]
     assert bool(plan.artifacts) == (found == "expired")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_several_reasons_to_keep_an_object_the_strongest_is_named(order):
+    fresh, busy = points("fresh"), points("live")
+    facts = one(ran("fresh", ago=DAY), live())
+    facts.references = {"object": [fresh, busy][::order]}
+    assert classes(facts.plan()) == ["live"]
