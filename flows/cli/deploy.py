@@ -11,8 +11,8 @@ HELP = """Publish the policies and deploy the four flows to the Prefect server.
 
 Everything is checked first: the policies and the blocks they name, the work pools, the entrypoints, the parameters.
 Prefect itself would accept most mistakes here and fail only when a run starts. Then the policies are published,
-prefect.yaml is deployed, and each run form gets its policy pre-selected. Schedules are inactive until you switch them
-on in the UI; what you switched on stays on when you deploy again.
+prefect.yaml is deployed, and each run form gets its policy pre-selected. New schedules are as prefect.yaml has them
+(inactive); what you switched on or off in the UI stays so when you deploy again.
 
 \b
 Examples:
@@ -49,6 +49,7 @@ def deploy(
     say("Checked: policies, blocks, work pools, entrypoints, parameters.")
     for published in publish_policies(loaded):
         say(str(published))
-    for name in deploy_checked(prefect_file, deployments):
-        say(f"deployed {name}")
-    say("Run one from the UI, or with `prefect deployment run NAME`. Their schedules are inactive; they only audit.")
+    deployed = deploy_checked(prefect_file, deployments)
+    for one in deployed:
+        say(str(one), colour="yellow" if one.mode == "enforce" else "")
+    say("Run one from the UI, or with `prefect deployment run NAME`; switch its schedule on in the UI.")

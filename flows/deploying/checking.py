@@ -5,6 +5,7 @@ from typing import Any
 
 from prefect import Flow
 from prefect.blocks.core import Block
+from prefect.client.schemas.schedules import CronSchedule
 from prefect.flows import load_flow_from_entrypoint
 from pydantic import TypeAdapter, ValidationError
 
@@ -30,13 +31,32 @@ def problems(
             yield f"{where}: `pull` must be [], or the deployer's own path is stored. Write `pull: []`."
         if "labels" in deployment.keys:
             yield f"{where}: Prefect ignores `labels` here without a word. Use tags."
+        if ":" in deployment.entrypoint:
+            yield f"{where}: the entrypoint must be a module path, such as flows.verify_placement.verify_placement."
+            continue
+        yield from (f"{where}: {text}" for text in _schedule_problems(deployment))
         yield from (f"{where}: {text}" for text in _flow_problems(deployment, has_block))
+
+
+def _schedule_problems(deployment: Deployment) -> Iterator[str]:
+    slugs = [schedule.get("slug") for schedule in deployment.schedules]
+    if not all(isinstance(slug, str) and slug for slug in slugs) or len(set(slugs)) != len(slugs):
+        yield "each schedule needs a `slug` of its own, or deploying again could not keep whether it is switched on."
+    for schedule in deployment.schedules:
+        given = {key: value for key, value in schedule.items() if key in ("cron", "timezone")}
+        try:
+            if "cron" in given:
+                CronSchedule(**given)
+            if not isinstance(schedule.get("active", True), bool):
+                yield "`active` of a schedule is true or false."
+        except ValueError:
+            yield "a schedule's `cron` or `timezone` is none that Prefect knows."
 
 
 def _flow_problems(deployment: Deployment, has_block: Callable[[str], bool]) -> Iterator[str]:
     try:
         flow: Flow[..., Any] = load_flow_from_entrypoint(deployment.entrypoint)
-    except Exception as error:  # noqa: BLE001 - importing a module can raise anything; all of it means the same here
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - importing a module can raise anything, even its exit
         yield f"the entrypoint does not load ({type(error).__name__}). Is Vigiles installed in this environment?"
         return
     annotations = flow.fn.__annotations__

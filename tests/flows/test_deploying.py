@@ -13,6 +13,7 @@ GOOD = Deployment(
     entrypoint="flows.report_rbac_drift.report_rbac_drift",
     work_pool="high-security",
     parameters={"policy": {"$ref": {"block_document_slug": "access-policy/production"}}, "mode": "audit"},
+    schedules=({"slug": "daily", "cron": "5 6 * * *", "timezone": "UTC", "active": False},),
     keys=frozenset({"name", "entrypoint", "work_pool", "parameters"}),
     pull=[],
 )
@@ -33,6 +34,11 @@ def test_a_complete_deployment_has_no_problem():
         ({"work_pool": "nowhere"}, "the work pool nowhere does not exist"),
         ({"pull": None}, "`pull` must be []"),
         ({"keys": GOOD.keys | {"labels"}}, "Prefect ignores `labels` here"),
+        ({"schedules": ({"cron": "5 6 * * *"},)}, "each schedule needs a `slug`"),
+        ({"schedules": ({"slug": "a", "cron": "99 6 * * *"},)}, "a schedule's `cron` or `timezone`"),
+        ({"schedules": ({"slug": "a", "cron": "5 6 * * *", "timezone": "Rome"},)}, "a schedule's `cron` or `timezone`"),
+        ({"schedules": ({"slug": "a", "cron": "5 6 * * *", "active": "on"},)}, "`active` of a schedule"),
+        ({"entrypoint": "flows/verify_placement.py:verify_placement"}, "the entrypoint must be a module path"),
         ({"entrypoint": "flows.nothing.nothing"}, "the entrypoint does not load (ModuleNotFoundError)"),
         ({"parameters": GOOD.parameters | {"polices": 1}}, "the flow has no parameter polices"),
         ({"parameters": {}}, "the parameter policy has no value"),
@@ -69,6 +75,10 @@ def test_all_problems_come_at_once():
         ("", "has no list of complete deployments"),
         ("deployments: [{name: x}]", "has no list of complete deployments"),
         ("deployments: 3", "has no list of complete deployments"),
+        ("deployments: []", "has no list of complete deployments"),
+        ("deployments: [{name: '', entrypoint: x, work_pool: {name: x}}]", "has no list of complete deployments"),
+        ("deployments: [{name: x, entrypoint: x, work_pool: {name: [x]}}]", "has no list of complete deployments"),
+        ("deployments: [{name: x, entrypoint: x, work_pool: {name: x}, parameters: abc}]", "has no list of complete"),
     ],
 )
 def test_a_file_that_is_no_prefect_yaml_is_refused(tmp_path, text, message):
@@ -77,6 +87,14 @@ def test_a_file_that_is_no_prefect_yaml_is_refused(tmp_path, text, message):
         path.write_text(text)
 
     with pytest.raises(BadInputError, match=message.replace("[", r"\[")):
+        read_deployments(path)
+
+
+def test_a_file_that_is_no_utf_8_is_refused(tmp_path):
+    path = tmp_path / "prefect.yaml"
+    path.write_bytes(b"deployments: [{name: \xe9}]")
+
+    with pytest.raises(BadInputError, match="has no list of complete deployments"):
         read_deployments(path)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 from dotenv import dotenv_values
 from support.canary import scan
 from support.postgres import require
@@ -134,7 +135,7 @@ def test_a_missing_work_pool_is_found_before_anything_is_changed(refused):
 
 def test_deploying_names_what_it_did(deployed):
     for flow in FLOWS:
-        assert f"deployed {flow}/production" in deployed.stdout
+        assert f"deployed {flow}/production: mode audit, its schedule is switched off" in deployed.stdout
 
 
 def test_the_policy_is_preselected_and_the_schedule_inactive(server, deployed):
@@ -145,18 +146,49 @@ def test_the_policy_is_preselected_and_the_schedule_inactive(server, deployed):
         assert row["description"]
 
 
+def switch(server, flow, active):
+    row = post(server, "/deployments/filter", {"flows": {"name": {"any_": [flow]}}})[0]
+    url = f"{server.url}/deployments/{row['id']}/schedules/{row['schedules'][0]['id']}"
+    httpx.patch(url, json={"active": active}).raise_for_status()
+
+
+def switched(server):
+    """Return by flow whether its schedule is on and whether its policy is pre-selected."""
+    flows = {row["id"]: row["name"] for row in post(server, "/flows/filter")}
+    return {
+        flows[row["flow_id"]]: (row["schedules"][0]["active"], list(row["parameters"]["policy"]["$ref"]))
+        for row in post(server, "/deployments/filter")
+    }
+
+
 def test_deploying_again_keeps_a_schedule_that_was_switched_on(server, audited):
-    row = post(server, "/deployments/filter", {"flows": {"name": {"any_": ["report-rbac-drift"]}}})[0]
-    schedule = row["schedules"][0]["id"]
-    url = f"{server.url}/deployments/{row['id']}/schedules/{schedule}"
-    httpx.patch(url, json={"active": True}).raise_for_status()
+    switch(server, "report-rbac-drift", active=True)
 
     done = make_deploy(server)
 
     assert done.returncode == 0, done.stderr
     assert "unchanged access-policy/production" in done.stdout
-    again = post(server, "/deployments/filter", {"flows": {"name": {"any_": ["report-rbac-drift"]}}})[0]
-    assert [s["active"] for s in again["schedules"]] == [True]
+    assert "deployed report-rbac-drift/production: mode audit, scheduled (daily)" in done.stdout
+    assert [name for name, (active, _) in switched(server).items() if active] == ["report-rbac-drift"]
+
+
+def test_a_deploy_that_fails_halfway_switches_nothing_off_and_keeps_the_policies_selected(server, audited, tmp_path):
+    """The third deployment is refused by Prefect alone: nothing that is checked beforehand is wrong with it."""
+    document = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    document["deployments"][2]["concurrency_limit"] = -1
+    (tmp_path / "prefect.yaml").write_text(json.dumps(document))
+    switch(server, "rotate-secrets", active=True)
+    command = [str(Path(sys.executable).parent / "vigiles"), "deploy", "--policies", str(ROOT / "policies")]
+
+    done = subprocess.run(command, cwd=tmp_path, env=server.environment, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "Prefect's own deploy command failed" in done.stderr
+    assert "Traceback" not in done.stderr
+    found = switched(server)
+    assert found["rotate-secrets"][0] is True
+    assert {tuple(reference) for _, reference in found.values()} == {("block_document_id",)}
+    switch(server, "rotate-secrets", active=False)
 
 
 @pytest.mark.parametrize(
