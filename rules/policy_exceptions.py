@@ -7,10 +7,10 @@ what was not seen. One that has expired changes nothing and is itself a finding.
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
-from fnmatch import fnmatchcase
 from typing import Protocol
 
 from rules.findings import Finding, Rule, Severity, Status, Subject
+from rules.patterns import matches
 
 EXCEPTION_EXPIRED = Rule(
     id="exception-expired",
@@ -63,7 +63,7 @@ def _excused(finding: Finding, exceptions: Sequence[PolicyException]) -> Finding
     if finding.status is not Status.FAIL:
         return finding
     for exception in exceptions:
-        if exception.rule == finding.rule and fnmatchcase(finding.subject.name, exception.subject):
+        if exception.rule == finding.rule and matches(finding.subject.name, exception.subject):
             accepted = f"Accepted by {exception.owner} until {exception.expires}: {exception.reason}."
             return replace(finding, status=Status.SKIPPED, message=f"{accepted} {finding.message}")
     return finding

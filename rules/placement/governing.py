@@ -1,8 +1,8 @@
 """Which deployments a constraint governs, and which labels a deployment's tags make."""
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
+from rules.patterns import matches
 from rules.placement.estate import Deployment
 from rules.placement.policy import Constraint, PlacementPolicy, Selection
 from rules.selectors import SelectorError, check_key, check_value
@@ -17,7 +17,7 @@ def selects(selection: Selection, deployment: Deployment) -> bool:
     """Return whether a deployment has one hit in each list of the selection that is not empty."""
     return (
         (not selection.tags or any(tag in selection.tags for tag in deployment.tags))
-        and (not selection.names or any(fnmatchcase(deployment.full_name, name) for name in selection.names))
+        and (not selection.names or any(matches(deployment.full_name, name) for name in selection.names))
         and (not selection.pools or deployment.pool in selection.pools)
     )
 

@@ -40,6 +40,15 @@ def test_an_exception_excuses_only_its_rule_and_subject(other):
     assert judged(FAILED, other) == (FAILED,)
 
 
+def test_a_bracket_in_an_exception_is_only_a_bracket():
+    accepted = Accepted(subject="nightly/[load]")
+    bracketed = RULE.failed(Subject("deployment", "2", "nightly/[load]"), "Runs on standard.")
+    of_the_set = RULE.failed(Subject("deployment", "3", "nightly/l"), "Runs on standard.")
+
+    assert judged(bracketed, accepted)[0].status is Status.SKIPPED
+    assert judged(of_the_set, accepted) == (of_the_set,)
+
+
 def test_an_exception_holds_to_the_end_of_its_last_day_and_no_longer():
     (finding, expired) = judged(FAILED, Accepted(expires=date(2026, 11, 22)))
 
