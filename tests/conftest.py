@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,11 +24,8 @@ def _session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_STARTED] = []
-
-
-_STARTED = pytest.StashKey[list[Path]]()
+def pytest_unconfigure() -> None:
+    shutil.rmtree(HOME, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +62,14 @@ def server(tmp_path_factory: pytest.TempPathFactory, migrated_database: Path) ->
         if record["users"] == 0:
             prefect_server.stop(record["pid"])
             state.unlink()
+
+
+@pytest.fixture(autouse=True)
+def events_reach_the_server_of_their_test() -> Iterator[None]:
+    """Prefect's events worker keeps the server that it began with, whichever the settings name later."""
+    yield
+    if "prefect.events.worker" in sys.modules:
+        prefect_server.drain()
 
 
 @pytest.fixture

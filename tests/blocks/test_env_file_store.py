@@ -17,6 +17,7 @@ from dotenv import dotenv_values
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
+from support.unprivileged import make_reachable
 
 from blocks.secret_stores import env_disk, env_text
 from blocks.secret_stores.env_file import EnvFileStore
@@ -212,8 +213,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as 
 
 @needs_root
 def test_a_file_of_another_user_is_refused(tmp_path_factory, path, store):
-    for folder in [path.parent, *path.parents[1:4]]:
-        folder.chmod(0o755)
+    make_reachable(path)
     assert "belongs to another user" in as_another_user(lambda: store.observe(TOKEN))
 
 
@@ -221,8 +221,7 @@ def test_a_read_only_folder_is_refused_and_the_file_stays(path, store):
     path.parent.chmod(0o500)
     before = path.read_bytes()
     if os.geteuid() == 0:
-        for folder in path.parents[1:4]:
-            folder.chmod(0o755)
+        make_reachable(path.parent)
         os.chown(path, 65534, 65534)
         os.chown(path.parent, 65534, 65534)
         said = as_another_user(lambda: store.preflight(TOKEN))

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.unprivileged import unprivileged
 
 from blocks.result_stores.interface import Removed, StorageBlock, StoreUnreadableError
 from blocks.result_stores.local_disk import LocalDiskStore, local_root
@@ -260,16 +261,16 @@ def test_stores_overlap_only_if_one_lies_in_the_other(store, root, tmp_path):
     assert not store.overlaps(LocalDiskStore("other", f"{root}-2"))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and delete everything")
 def test_what_may_not_be_listed_or_deleted_is_an_error(store, root):
     write(root / "deep" / "a")
     listed = list(store.list_objects())
-    (root / "deep").chmod(0o500)
-    assert [r.outcome for r in store.delete(listed)] == [Removed.FAILED]
-    (root / "deep").chmod(0)
-    with pytest.raises(StoreUnreadableError):
-        list(store.list_objects())
-    (root / "deep").chmod(0o700)
+    with unprivileged(root, root / "deep"):
+        (root / "deep").chmod(0o500)
+        assert [r.outcome for r in store.delete(listed)] == [Removed.FAILED]
+        (root / "deep").chmod(0)
+        with pytest.raises(StoreUnreadableError):
+            list(store.list_objects())
+        (root / "deep").chmod(0o700)
 
 
 def test_a_directory_in_the_place_of_a_file_is_left(store, root):

@@ -1,5 +1,6 @@
 """Making a small real estate on a Prefect server: pools, deployments, heartbeats, runs. Names are unique to each."""
 
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -16,15 +17,24 @@ class PlacementEstate:
     def name(self, stem):
         return f"{stem}-{self.suffix}"
 
-    def post(self, path, body):
-        answer = httpx.post(f"{self.url}{path}", json=body, timeout=30).raise_for_status()
+    def send(self, method, path, body=None):
+        """Send a request, again while SQLite is locked by another test's: 503 says that nothing was done."""
+        for _ in range(20):
+            answer = httpx.request(method, f"{self.url}{path}", json=body, timeout=60)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(0.5)
+        answer.raise_for_status()
         return answer.json() if answer.content else None
 
+    def post(self, path, body):
+        return self.send("POST", path, body)
+
     def patch(self, path, body):
-        httpx.patch(f"{self.url}{path}", json=body, timeout=30).raise_for_status()
+        self.send("PATCH", path, body)
 
     def delete(self, path):
-        httpx.delete(f"{self.url}{path}", timeout=30).raise_for_status()
+        self.send("DELETE", path)
 
     def pool(self, stem, live=True, **fields):
         """Create a work pool, by default with a worker that was heard of just now."""
