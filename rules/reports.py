@@ -113,23 +113,34 @@ class Since:
 
     Attributes:
         new: findings that fail or could not be checked now and did not before.
-        resolved: findings that failed or could not be checked before and do not now.
+        resolved: findings that failed or could not be checked before, and were seen to be in order now or are gone
+            from a report that saw everything.
         still: findings that failed or could not be checked before and do still.
+        unseen: findings that failed or could not be checked before, of which this report cannot tell.
     """
 
     new: tuple[Finding, ...]
     resolved: tuple[Finding, ...]
     still: tuple[Finding, ...]
+    unseen: tuple[Finding, ...]
 
 
 def since(previous: Report, current: Report) -> Since:
-    """Return what changed from the previous report to the current one."""
+    """Return what changed from the previous report to the current one.
+
+    What is absent now counts as resolved only if nothing was left unchecked: a list that could not be read hides both
+    what is well and what is not. What is ``skipped`` now is excused, not resolved, and is in none of the four.
+    """
     before = {f.identity: f for f in previous.findings if _bad(f)}
     now = {f.identity: f for f in current.findings if _bad(f)}
+    others = {f.identity: f.status for f in current.findings if not _bad(f)}
+    over = {key: f for key, f in before.items() if key not in now}
+    whole = current.status is not Status.ERROR
     return Since(
         new=tuple(f for key, f in now.items() if key not in before),
-        resolved=tuple(f for key, f in before.items() if key not in now),
+        resolved=tuple(f for k, f in over.items() if others.get(k) is Status.PASS or (k not in others and whole)),
         still=tuple(f for key, f in now.items() if key in before),
+        unseen=tuple(f for key, f in over.items() if key not in others and not whole),
     )
 
 

@@ -1,6 +1,7 @@
 """What the command writes: plain lines, colours on a terminal only, nothing that a terminal would act on."""
 
 import os
+import sys
 
 import typer
 
@@ -15,7 +16,11 @@ def say(text: str = "", *, colour: str = "", bold: bool = False) -> None:
     """
     clean = harmless(text)
     plain = bool(os.environ.get("NO_COLOR")) or not (colour or bold)
-    typer.echo(clean if plain else typer.style(clean, fg=colour or None, bold=bold))
+    try:
+        typer.echo(clean if plain else typer.style(clean, fg=colour or None, bold=bold))
+    except BrokenPipeError:
+        # Whoever read the output left; the work goes on, and the interpreter must not try to flush it when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(text: str, *, lines: bool = False) -> None:

@@ -3,8 +3,6 @@
 Every error leaves by one door, here, so that no traceback reaches a user who made a mistake.
 """
 
-import os
-import sys
 import traceback
 from typing import Any
 
@@ -37,9 +35,6 @@ class ExitCodes(TyperGroup):
             return super().invoke(ctx)
         except (KeyboardInterrupt, typer.Abort):
             complain("Interrupted. What was done until then stays done; look at the run in the Prefect UI.")
-        except BrokenPipeError:
-            # Whoever read the output left: the interpreter must not try to flush it again when it ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except Exception as error:
             if hasattr(error, "exit_code"):
                 raise

@@ -3,6 +3,8 @@
 To add a command, give it a module with its function and its ``HELP``, and register it below.
 """
 
+import io
+import sys
 from importlib.metadata import version
 from typing import Annotated
 
@@ -61,4 +63,8 @@ def options(
 
 def main() -> None:
     """Run the command line; the entry point of ``vigiles``."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that the terminal's encoding lacks is shown with a "?" and ends nothing.
+            stream.reconfigure(errors="replace")
     app(prog_name="vigiles")

@@ -27,8 +27,14 @@ def chosen_policy(choice: str, flow: str) -> Policy:
         TemporaryError: if the server does not answer.
         PermanentError: if the block cannot be read as a policy.
     """
+    if not choice:
+        raise BadInputError("--policy is empty.", "Name a policy file, or a published policy block.")
     path = Path(choice)
-    if choice.endswith(_SUFFIXES) or path.exists():
+    try:
+        is_file = path.is_file()
+    except OSError as error:
+        raise BadInputError(f"--policy cannot be used: {error.strerror}.", "Name a policy file or block.") from None
+    if choice.endswith(_SUFFIXES) or is_file:
         return _from_file(path, flow)
     return _from_server(choice, flow)
 

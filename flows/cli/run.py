@@ -72,7 +72,7 @@ def run(
 ) -> None:
     """Run a flow and show what it found."""
     if json_file is not None:
-        require_writable(json_file)
+        json_file = require_writable(json_file)
     announce_server()
     from flows.cli.policy_choice import chosen_policy
     from flows.cli.quiet import quieten
@@ -84,26 +84,37 @@ def run(
         quieten()
     say(f"Running {flow.value} with the policy {block.name}, mode {mode.value} ...")
     report, address = run_flow(flow, block, mode.value)
-    show_report(report, address)
+    # Written first: whoever reads the output may leave before its end.
     if json_file is not None:
         write_report(json_file, report)
+    show_report(report, address)
+    if json_file is not None:
         say(f"Report: {json_file}")
     raise typer.Exit(report.exit_code)
 
 
-def require_writable(path: Path) -> None:
+def require_writable(path: Path) -> Path:
     """Make sure that a report can be written, before the run.
+
+    Returns:
+        The file itself, where ``path`` is a link to it.
 
     Raises:
         BadInputError: if it cannot.
     """
-    folder = path.parent
-    if not folder.is_dir():
-        raise BadInputError(f"The folder of --json {path} does not exist.", "Make it first.")
-    if path.is_dir():
-        raise BadInputError(f"--json {path} is a folder.", "Name a file in it.")
-    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+    try:
+        place = path.resolve()
+        if not place.parent.is_dir():
+            raise BadInputError(f"The folder of --json {path} does not exist.", "Make it first.")
+        if place.is_dir():
+            raise BadInputError(f"--json {path} is a folder.", "Name a file in it.")
+        if place.exists() and not place.is_file():
+            raise BadInputError(f"--json {path} is no regular file.", "Name a file.")
+    except OSError as error:
+        raise BadInputError(f"--json {path} cannot be used: {error.strerror}.", "Choose another place.") from None
+    if not os.access(place.parent, os.W_OK) or (place.exists() and not os.access(place, os.W_OK)):
         raise BadInputError(f"--json {path} may not be written.", "Choose another place.")
+    return place
 
 
 def write_report(path: Path, report: Report) -> None:
@@ -114,7 +125,9 @@ def write_report(path: Path, report: Report) -> None:
     """
     temporary = None
     try:
-        with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        with NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=".vigiles-report-", delete=False
+        ) as file:
             temporary = Path(file.name)
             json.dump(report.to_json(), file, indent=2)
             file.write("\n")

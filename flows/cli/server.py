@@ -1,10 +1,12 @@
 """Which Prefect server a command talks to: always said, and never one that nobody asked for."""
 
+import contextlib
+import io
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit, urlunsplit
 
 from flows.cli.console import say
-from rules.errors import BadInputError
+from rules.errors import BadInputError, PermanentError
 
 
 @runtime_checkable
@@ -25,12 +27,15 @@ def require_settings() -> None:
         BadInputError: naming the settings that it cannot read.
     """
     try:
-        import prefect.settings
+        # Prefect reads a .env of the working directory and, if a setting is wrong, shows the values of it all.
+        with contextlib.redirect_stderr(io.StringIO()):
+            import prefect.settings
 
-        prefect.settings.get_current_settings()
+            prefect.settings.get_current_settings()
     except ValueError as error:
         # Pydantic's error, which would show the values.
-        places = [".".join(map(str, row["loc"])) for row in error.errors()] if isinstance(error, _Detailed) else []
+        rows = error.errors() if isinstance(error, _Detailed) else []
+        places = [".".join(map(str, row["loc"])) for row in rows if row["loc"]]
         names = f" ({', '.join(places)})" if places else ""
         advice = "Correct the environment variables that begin with PREFECT_, or Prefect's profile."
         raise BadInputError(f"Prefect's settings cannot be read{names}.", advice) from None
@@ -66,8 +71,16 @@ def require_answer() -> None:
 
     from blocks.estate.paging import request
 
-    with get_client(sync_client=True) as client:
-        request(client, "POST", "/block_types/filter", {"limit": 1})
+    try:
+        with get_client(sync_client=True) as client:
+            request(client, "POST", "/block_types/filter", {"limit": 1})
+    except UnicodeEncodeError:
+        problem = "The credential (PREFECT_API_KEY or PREFECT_API_AUTH_STRING) has a character outside ASCII."
+        raise BadInputError(problem, "Correct it.") from None
+    except PermanentError as error:
+        if " 404 " in error.message:
+            raise PermanentError(error.message, "Does PREFECT_API_URL end in /api?") from None
+        raise
 
 
 def without_credentials(url: str) -> str:

@@ -101,10 +101,12 @@ _LOG_LEVELS = {Status.PASS: 20, Status.FAIL: 40, Status.ERROR: 40}
 def policy_findings(policy: Policy) -> list[Finding]:
     """Return an ``error`` if the policy is not what was published from git; nothing otherwise.
 
-    A policy without a digest was never published: it comes from a file or a test, and has nothing to differ from.
+    Only a policy that is no block of the server may be without a digest: it comes from a file or from Python. The
+    digest shows edits by hand; it is no signature, and whoever edits on purpose can compute it anew.
     """
     subject = Subject("policy", policy.name, policy.name)
-    if policy.digest and policy.digest != policy.compute_digest():
+    published = policy.digest or policy._block_document_id is not None  # noqa: SLF001 - Prefect's mark of a saved block
+    if published and policy.digest != policy.compute_digest():
         return [POLICY_INTACT.unchecked(subject, "The policy block was edited outside git: its digest does not match.")]
     return []
 
@@ -145,6 +147,7 @@ def digest_payload(report: Report, changed: Since | None) -> dict[str, Any]:
         "changes": len(report.changes),
         "new": len(changed.new) if changed else None,
         "resolved": len(changed.resolved) if changed else None,
+        "unseen": len(changed.unseen) if changed else None,
         "worst": [{k: v[:200] for k, v in row.items()} for row in finding_rows(report)[:10] if row["status"] != "pass"],
     }
 
@@ -154,6 +157,11 @@ def compare_with_previous(report: Report) -> Since | None:
     previous = cast("Artifact | None", Artifact.get(artifact_key(report)))
     document = embedded_json(previous.data) if previous and isinstance(previous.data, str) else None
     if document is None:
+        return None
+    if document.get("omitted", {}).get("others"):
+        get_run_logger().warning(
+            "The previous report was too long to be compared with; this one is treated as the first."
+        )
         return None
     try:
         return since(report_from_json(document), report)

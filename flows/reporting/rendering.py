@@ -12,6 +12,9 @@ WORST = 10
 JSON_LIMIT = 1_000_000
 """The most characters of JSON that the Markdown carries; past it, passed findings are left out, then the mildest."""
 
+ROWS = 20_000
+"""The most rows of a table artifact: twice the default ceiling of a retention plan, a few megabytes."""
+
 _FENCE = "```json\n"
 
 
@@ -48,8 +51,8 @@ def embedded_json(text: str) -> dict[str, Any] | None:
 def bounded_json(report: Report, limit: int = JSON_LIMIT) -> str:
     """Return the report as JSON of at most about ``limit`` characters, worst findings first.
 
-    Where it had to be cut, ``"omitted"`` holds how many findings and changes are missing; the summary always counts
-    them all.
+    Where it had to be cut, ``"omitted"`` holds how many passed and other findings and how many changes are missing; the
+    summary always counts them all.
     """
     document = report.to_json()
     whole = json.dumps(document)
@@ -64,13 +67,14 @@ def bounded_json(report: Report, limit: int = JSON_LIMIT) -> str:
         if size > limit:
             break
         kept.append(rows[id(finding)])
-    omitted = {"findings": len(report.findings) - len(kept), "changes": len(report.changes)}
+    passed = len(report.findings) - len(findings)
+    omitted = {"passed": passed, "others": len(findings) - len(kept), "changes": len(report.changes)}
     return json.dumps(document | {"findings": kept, "changes": [], "omitted": omitted})
 
 
 def finding_rows(report: Report) -> list[dict[str, str]]:
-    """Return the findings as table rows with identical keys, worst first."""
-    return [
+    """Return the findings as table rows with identical keys, worst first, at most ``ROWS`` of them."""
+    rows = [
         {
             "status": f.status.value,
             "severity": f.severity.value,
@@ -81,15 +85,24 @@ def finding_rows(report: Report) -> list[dict[str, str]]:
         }
         for f in worst_first(report.findings)
     ]
+    return _bounded(rows, "reason")
 
 
 def change_rows(report: Report) -> list[dict[str, str]]:
-    """Return the changes as table rows with identical keys, failed ones first."""
+    """Return the changes as table rows with identical keys, failed ones first, at most ``ROWS`` of them."""
     order = (Outcome.FAILED, Outcome.DONE, Outcome.PLANNED, Outcome.SKIPPED)
-    return [
+    rows = [
         {"outcome": c.outcome.value, "action": c.action, "subject": c.subject.name, "reason": c.reason}
         for c in sorted(report.changes, key=lambda c: order.index(c.outcome))
     ]
+    return _bounded(rows, "reason")
+
+
+def _bounded(rows: list[dict[str, str]], told_in: str) -> list[dict[str, str]]:
+    if len(rows) <= ROWS:
+        return rows
+    rest = dict.fromkeys(rows[0], "") | {told_in: f"and {len(rows) - ROWS} more, which --json lists."}
+    return [*rows[:ROWS], rest]
 
 
 def _facts(report: Report) -> str:
@@ -103,11 +116,12 @@ def _facts(report: Report) -> str:
 def _since(changed: Since | None) -> str:
     if changed is None:
         return "This is the first report for this policy."
+    unseen = f" Of {len(changed.unseen)} this report cannot tell." if changed.unseen else ""
     if not changed.new and not changed.resolved:
-        return f"Nothing new, nothing resolved; {len(changed.still)} remain."
+        return f"Nothing new, nothing resolved; {len(changed.still)} remain.{unseen}"
     lines = [f"- new: {_line(f)}" for f in worst_first(changed.new)[:WORST]]
     lines += [f"- resolved: {_line(f)}" for f in worst_first(changed.resolved)[:WORST]]
-    counts = f"{len(changed.new)} new, {len(changed.resolved)} resolved, {len(changed.still)} remain."
+    counts = f"{len(changed.new)} new, {len(changed.resolved)} resolved, {len(changed.still)} remain.{unseen}"
     return "\n".join([counts, "", *lines])
 
 
@@ -142,4 +156,5 @@ def _changes(report: Report) -> str:
 def cell(text: str) -> str:
     """Return ``text`` on one line and with what Markdown or HTML would interpret made harmless."""
     flat = " ".join(text.split())
-    return "".join("\\" + c if c in "\\`*_[]<>|#" else c for c in flat)
+    shown = "".join(c if c.isprintable() else "?" for c in flat)
+    return "".join("\\" + c if c in "\\`*_[]<>|#~&$!" else c for c in shown)

@@ -13,10 +13,10 @@ Its laws:
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from rules.durations import format_duration
+from rules.patterns import matches as fits
 from rules.retention.observed import Class, Run
 from rules.retention.wishes import Hold, KeepingRule, Match, RetentionWish
 
@@ -123,7 +123,7 @@ def matches(match: Match, run: Run) -> bool | None:
 
 
 def _fits(name: str, patterns: Sequence[str]) -> bool:
-    return bool(name) and any(fnmatchcase(name, pattern) for pattern in patterns)
+    return bool(name) and any(fits(name, pattern) for pattern in patterns)
 
 
 def _covers(rule: KeepingRule, run: Run) -> bool | None:

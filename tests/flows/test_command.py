@@ -326,12 +326,63 @@ def test_a_bad_policy_file_is_refused_before_the_server_is_asked(tmp_path, offli
     assert "none.yaml:1:1: P001 cannot read the policy: no such file. Check the path." in done.stderr
 
 
-def test_a_folder_of_several_policies_is_no_policy(placement, prefect_api, tmp_path):
-    (tmp_path / "b.yaml").write_text(placement.path.read_text().replace(placement.name, "other"))
+@pytest.mark.parametrize("choice", ["", ".", "x" * 300 + ".yaml", "x" * 300])
+def test_what_cannot_name_a_policy_is_refused(choice, placement, prefect_api):
+    """An unset shell variable must not run whatever policy lies in the current folder."""
+    command = [COMMAND, "run", "verify-placement", "--policy", choice]
 
-    done = invoke("run", "verify-placement", "--policy", tmp_path)
+    done = subprocess.run(
+        command, env=prefect_api.environment, cwd=placement.path.parent, capture_output=True, text=True, check=False
+    )
 
-    assert (done.exit_code, "holds 2 policies" in done.stderr) == (2, True)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_report_is_not_written_over_what_is_no_file(placement, prefect_api, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+
+    done = invoke("run", "verify-placement", "--policy", placement.path, "--json", tmp_path / "pipe")
+
+    assert (done.exit_code, "is no regular file" in done.stderr) == (2, True)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_report_is_written_through_a_link(tmp_path):
+    (tmp_path / "link.json").symlink_to(tmp_path / "real.json")
+
+    place = run_module.require_writable(tmp_path / "link.json")
+
+    assert place == tmp_path / "real.json"
+
+
+def test_a_report_is_written_although_nobody_reads_the_output(placement, prefect_api, tmp_path):
+    command = f"{COMMAND} run verify-placement --policy {placement.path} --json {tmp_path}/r.json | true"
+
+    subprocess.run(command, shell=True, env=prefect_api.environment, capture_output=True, check=False)
+
+    assert json.loads((tmp_path / "r.json").read_text())["flow"] == "verify-placement"
+
+
+def test_the_env_file_of_the_working_folder_is_not_shown_when_a_setting_is_wrong(placement, offline, tmp_path):
+    """Prefect reads ``.env`` itself and would print all of it."""
+    (tmp_path / ".env").write_text(f"API_TOKEN={SECRET}\nDB_PASSWORD={SECRET}\n")
+    environment = offline | {"PREFECT_API_URL": "http://[::1"}
+
+    done = vigiles("publish", placement.path, environment=environment, cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert SECRET not in done.stdout + done.stderr
+    assert "input_value" not in done.stderr
+
+
+def test_a_name_that_the_terminal_cannot_show_ends_nothing(tmp_path, offline):
+    (tmp_path / "\u65e5.yaml").write_text("")
+
+    done = vigiles("check", ".", environment=offline | {"PYTHONIOENCODING": "latin-1"}, cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "?.yaml:1:1: P010" in done.stdout
 
 
 def test_a_block_that_was_broken_by_hand_could_not_be_checked(placement, prefect_api):
@@ -476,7 +527,9 @@ def test_a_reader_that_leaves_early_is_no_crash(tmp_path, offline):
         check=False,
     )
 
-    assert (done.returncode, done.stderr) == (3, "")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
 
 
 def on_a_terminal(*arguments, environment):

@@ -91,6 +91,35 @@ def test_a_policy_that_was_edited_in_the_ui_is_an_error(prefect_api, policy):
     assert state.message.startswith("Unchecked: ")
 
 
+def test_a_saved_policy_without_its_digest_is_an_error_too(prefect_api, policy):
+    policy.save(policy.name)
+
+    state = run(ReportedPolicy.load(policy.name), RULE.passed(subject(), "All is well."))
+
+    assert state.message.startswith("Unchecked: ")
+
+
+def test_a_previous_report_that_was_cut_is_not_compared_with(prefect_api, policy, monkeypatch):
+    from flows.reporting import rendering
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rendering.bounded_json, "__defaults__", (10,))
+        run(policy, RULE.failed(subject(), "It is not."))
+    run(policy, RULE.failed(subject(), "It is not."))
+
+    text = next(a["data"] for a in artifacts(prefect_api, policy) if a["type"] == "markdown")
+    assert "This is the first report for this policy." in text
+
+
+def test_a_table_that_is_too_long_says_how_much_is_missing(monkeypatch):
+    from flows.reporting import rendering
+
+    monkeypatch.setattr(rendering, "ROWS", 2)
+    rows = finding_rows(report(*[RULE.failed(subject(str(n)), "Bad.") for n in range(5)]))
+
+    assert [row["reason"] for row in rows] == ["Bad.", "Bad.", "and 3 more, which --json lists."]
+
+
 def test_an_exception_of_the_policy_turns_a_failure_to_skipped(prefect_api, policy):
     entry = ExceptionEntry(rule="some-rule", subject="flow/*", owner="me", reason="moving", expires="2099-01-01")
 
@@ -155,7 +184,8 @@ def test_a_huge_report_keeps_its_worst_findings_and_says_what_it_left_out():
     document = json.loads(bounded_json(made, limit=5_000))
 
     assert document["findings"][0]["status"] == "error"
-    assert document["omitted"]["findings"] + len(document["findings"]) == 102
+    assert document["omitted"]["passed"] == 1
+    assert document["omitted"]["others"] + len(document["findings"]) == 101
     assert document["summary"]["fail"] == 100
 
 
@@ -166,6 +196,7 @@ def test_an_artifact_without_a_report_is_no_previous_report(text):
 
 def test_text_from_outside_cannot_format_the_report():
     assert cell("<img src=x>\n# `boom` [a](b) |") == "\\<img src=x\\> \\# \\`boom\\` \\[a\\](b) \\|"
+    assert cell("a\u202egnp.exe ~x~ &amp; $1 !") == "a?gnp.exe \\~x\\~ \\&amp; \\$1 \\!"
 
 
 def test_a_long_report_points_to_the_tables():

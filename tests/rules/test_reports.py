@@ -87,11 +87,34 @@ def test_nothing_changed_since_the_same_report(made):
 
 
 @given(reports, reports)
-def test_new_and_resolved_mirror_each_other(one, other):
-    forth, back = since(one, other), since(other, one)
+def test_what_was_wrong_before_is_in_exactly_one_place(one, other):
+    changed = since(one, other)
+    before = {f.identity for f in one.findings if f.status in (Status.FAIL, Status.ERROR)}
+    skipped = {f.identity for f in other.findings if f.status is Status.SKIPPED}
+    told = [*changed.resolved, *changed.still, *changed.unseen]
 
-    assert {f.identity for f in forth.new} == {f.identity for f in back.resolved}
-    assert {f.identity for f in forth.still} == {f.identity for f in back.still}
+    assert {f.identity for f in told} <= before
+    assert before - {f.identity for f in told} <= skipped
+    assert len({f.identity for f in told}) == len(told)
+
+
+def test_a_finding_that_is_gone_from_a_whole_report_is_resolved():
+    changed = since(report(finding(Status.FAIL)), report(finding(name="y")))
+
+    assert [f.subject.name for f in changed.resolved] == ["x"]
+
+
+def test_a_finding_that_could_not_be_seen_is_not_resolved():
+    changed = since(report(finding(Status.FAIL)), report(finding(Status.ERROR, name="store", rule="store-unreadable")))
+
+    assert changed.resolved == ()
+    assert [f.subject.name for f in changed.unseen] == ["x"]
+
+
+def test_a_finding_that_is_excused_now_is_not_resolved():
+    changed = since(report(finding(Status.FAIL)), report(finding(Status.SKIPPED)))
+
+    assert changed.resolved == changed.still == changed.unseen == ()
 
 
 def test_a_finding_that_passes_now_is_resolved():

@@ -160,3 +160,11 @@ def test_nanoseconds_are_exact_to_the_microsecond():
     assert nanoseconds(moment) % 1_000_000_000 == 123_457_000
     assert nanoseconds(moment) // 1_000_000_000 == int(NOW.timestamp())
     assert nanoseconds_of(DAY.resolution) == 1_000
+
+
+def test_a_bracket_in_a_pattern_is_a_bracket():
+    """A hold for ``case [2026]`` has to hold the runs with just that tag."""
+    match = Meant(tags=("case [2026]",))
+
+    assert matches(match, ran("r", tags={"case [2026]"})) is True
+    assert matches(match, ran("r", tags={"case 2"})) is False
