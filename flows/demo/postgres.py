@@ -41,7 +41,7 @@ class Postgres:
 
     def execute(self, *statements: str) -> None:
         """Run SQL as the superuser through the private socket."""
-        import psycopg  # noqa: PLC0415 - an extra, imported only where used
+        import psycopg
 
         with psycopg.connect(host=str(self.sockets), port=self.port, user=ADMIN, dbname="postgres") as connection:
             for statement in statements:
@@ -49,8 +49,8 @@ class Postgres:
 
     def set_password(self, role: str, password: str) -> None:
         """Give a role a password without its plain text ever reaching the server."""
-        import psycopg  # noqa: PLC0415 - an extra, imported only where used
-        from psycopg import sql  # noqa: PLC0415 - as above
+        import psycopg
+        from psycopg import sql
 
         with psycopg.connect(host=str(self.sockets), port=self.port, user=ADMIN, dbname="postgres") as connection:
             verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
@@ -152,4 +152,4 @@ def server_user() -> str | None:
 def _run(command: list[str]) -> None:
     user = server_user()
     # A server that inherits a pipe would keep it open: its output goes to its own log.
-    subprocess.run(command, user=user, cwd="/", check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True)  # noqa: S603 - found above
+    subprocess.run(command, user=user, cwd="/", check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True)

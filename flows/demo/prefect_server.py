@@ -66,7 +66,7 @@ def migrate(database: Path) -> None:
     database.parent.mkdir(parents=True, exist_ok=True)
     environment = _server_environment(database.parent, database)
     command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
-    subprocess.run(command, env=environment, check=True, capture_output=True)  # noqa: S603 - our own interpreter
+    subprocess.run(command, env=environment, check=True, capture_output=True)
 
 
 def start(
@@ -96,7 +96,7 @@ def start(
     log = home / "server.log"
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter
+        process = subprocess.Popen(
             command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
     deadline = time.monotonic() + START_TIMEOUT
@@ -113,7 +113,7 @@ def start_worker(server: PrefectServer, pool: str) -> int:
     """Start a real process worker on ``pool``, made if missing; return its process id, which leads its own group."""
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--name", "night-watch"]
     with (server.home / "worker.log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter
+        process = subprocess.Popen(
             command,
             cwd=server.home,
             env=server.environment,

@@ -79,10 +79,10 @@ def _postgres(step: Say, stack: contextlib.ExitStack) -> postgres.Postgres | Non
 def _build(
     server: PrefectServer, folder: Path, database: postgres.Postgres | None, step: Say, stack: contextlib.ExitStack
 ) -> int:
-    from prefect.client.orchestration import get_client  # noqa: PLC0415 - after `_use`
+    from prefect.client.orchestration import get_client
 
-    from flows.demo import estate  # noqa: PLC0415 - after `_use`
-    from flows.demo.secrets import create_secrets  # noqa: PLC0415 - after `_use`
+    from flows.demo import estate
+    from flows.demo.secrets import create_secrets
 
     with get_client(sync_client=True) as client:
         estate.create_pools(client)
@@ -100,15 +100,15 @@ def _build(
 
 
 def _publish() -> Iterator[str]:
-    from blocks.policies.loader import load_policies  # noqa: PLC0415 - after `_use`
-    from flows.publish import publish_policies  # noqa: PLC0415 - after `_use`
+    from blocks.policies.loader import load_policies
+    from flows.publish import publish_policies
 
     yield from (f"Published: {published}" for published in publish_policies(load_policies([POLICIES])))
 
 
 def _run_all(folder: Path, step: Say, say: Say) -> Iterator[Report]:
-    from flows.cli.quiet import quieten  # noqa: PLC0415 - after `_use`
-    from flows.cli.run import FlowName, run_flow  # noqa: PLC0415 - after `_use`
+    from flows.cli.quiet import quieten
+    from flows.cli.run import FlowName, run_flow
 
     quieten()
 

@@ -252,7 +252,8 @@ def _examples(keys: Sequence[str]) -> str:
 
 def _age(now: datetime, since: datetime) -> str:
     hours = int((now - since).total_seconds() // 3_600)
-    return f"{hours // 24} days" if hours >= 48 else f"{hours} hours"  # noqa: PLR2004 - two days
+    days = hours // 24
+    return f"{days} days" if days > 1 else f"{hours} hours"
 
 
 def _join(reason: str, because: str) -> str:
