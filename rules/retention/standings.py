@@ -11,7 +11,7 @@ Its laws:
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
@@ -167,10 +167,13 @@ def _reach_down(runs: Mapping[str, Run], reasons: Mapping[str, str]) -> dict[str
     return reached
 
 
+def _ended_last(run: Run) -> tuple[datetime, str]:
+    return (run.ended or _NEVER, run.id)
+
+
 def _kept_last(over: Iterable[Run], rules: Sequence[KeepingRule]) -> dict[str, str]:
     keeping = [rule for rule in rules if rule.keep_last]
     ended = [run for run in over if run.is_flow and run.flow] if keeping else []
-    latest: Callable[[Run], tuple[datetime, str]] = lambda run: (run.ended or _NEVER, run.id)  # noqa: E731 - typed key
     kept = {}
     for rule in keeping:
         by_flow = defaultdict(list)
@@ -178,7 +181,7 @@ def _kept_last(over: Iterable[Run], rules: Sequence[KeepingRule]) -> dict[str, s
             if _covers(rule, run) is not False:
                 by_flow[run.flow].append(run)
         for group in by_flow.values():
-            for run in sorted(group, key=latest, reverse=True)[: rule.keep_last]:
+            for run in sorted(group, key=_ended_last, reverse=True)[: rule.keep_last]:
                 kept[run.id] = f"among the last {rule.keep_last} runs of its flow, which {rule.name} keeps"
     return kept
 

@@ -221,7 +221,8 @@ def size(count: int) -> str:
 
 def _past(rule: Rule, subject: Subject, noun: str, condemned: int, still: int) -> Finding:
     if still:
-        return rule.failed(subject, f"{still} {noun} are past their retention.")
+        words = f"1 {noun.removesuffix('s')} is past its" if still == 1 else f"{still} {noun} are past their"
+        return rule.failed(subject, f"{words} retention.")
     done = f", {condemned} were deleted" if condemned else ""
     return rule.passed(subject, f"No {noun} are past their retention{done}.")
 
