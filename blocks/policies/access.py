@@ -1,11 +1,12 @@
 """The access policy: which directory to look into, and which checks are known to be out of reach."""
 
-from datetime import date
 from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from blocks.policies.interface import Policy, PolicyPart, policy_error
+from blocks.policies.interface import Day, Policy, PolicyPart, Slug, policy_error, refuse
+from blocks.policies.rule_ids import excusable_rules
+from rules import access, advisories, modes, posture
 from rules.access import DECLARABLE
 
 
@@ -15,7 +16,7 @@ class NotCheckableEntry(PolicyPart):
     check: str = Field(description="The id of the rule that cannot be checked.", min_length=1)
     owner: str = Field(description="Who accepts that.", min_length=1)
     reason: str = Field(description="Why it cannot be checked.", min_length=1)
-    expires: date = Field(description="The last day (UTC) on which that holds, as a quoted YYYY-MM-DD.")
+    expires: Day = Field(description="The last day (UTC) on which that holds, as a quoted YYYY-MM-DD.")
 
     @field_validator("check")
     @classmethod
@@ -41,10 +42,10 @@ class AccessPolicy(Policy):
 
     _block_type_name: ClassVar[str | None] = "Access Policy"
     _block_type_slug: ClassVar[str | None] = "access-policy"
+    excusable: ClassVar[frozenset[str]] = excusable_rules(access, posture, advisories, modes)
 
-    directory: str = Field(
-        description="The access directory, as block type and name: prefect-server-directory/self-hosted.",
-        pattern=r"^[a-z0-9-]+/[a-z0-9-]+$",
+    directory: Slug = Field(
+        description="The access directory, as block type and name: prefect-server-directory/self-hosted."
     )
     not_checkable: list[NotCheckableEntry] = Field(
         default_factory=list, description="Checks that cannot be made from where the flow runs."
@@ -53,13 +54,11 @@ class AccessPolicy(Policy):
     @field_validator("not_checkable")
     @classmethod
     def _one_entry_a_check(cls, value: list[NotCheckableEntry]) -> list[NotCheckableEntry]:
-        seen: set[str] = set()
-        for index, entry in enumerate(value):
-            if entry.check in seen:
-                raise policy_error(
-                    "P045", "this check has an entry already", "Keep one of them.", path=(index, "check")
-                )
-            seen.add(entry.check)
+        checks = [entry.check for entry in value]
+        first = {check: index for index, check in reversed(list(enumerate(checks)))}
+        again = [index for index, check in enumerate(checks) if first[check] != index]
+        error = policy_error("P045", "this check has an entry already", "Keep one of them.")
+        refuse([((index, "check"), error) for index in again])
         return value
 
     def references(self) -> tuple[str, ...]:

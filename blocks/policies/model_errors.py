@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from blocks.policies.interface import KEY
 from blocks.policies.known_keys import SET_BY_PUBLISHING, known_keys
 from blocks.policies.nodes import Document, KeyPath
-from blocks.policies.problems import Problems, shown
+from blocks.policies.problems import Problems, shown, without_values
 
 _OWN_CODE = re.compile(r"[PW][0-9]{3}")
 _ACCEPTANCE = frozenset({"owner", "reason", "expires"})
@@ -148,7 +148,8 @@ def _add(error: _Located, document: Document, model: type[BaseModel], problems: 
     elif _OWN_CODE.fullmatch(error.type):
         column = error.context.get("column") or 0
         place = document.place_inside(error.path, column, key=error.blames_key)
-        message, hint = str(error.context.get("message", "")), str(error.context.get("hint", ""))
+        blamed = error.path[-1] if error.blames_key else value_at(document, error.path)
+        message, hint = (without_values(str(error.context.get(key, "")), blamed) for key in ("message", "hint"))
         problems.add(place, error.type, message.rstrip("."), hint)
     else:
         code, message, hint = _words(error, value_at(document, error.path))

@@ -7,8 +7,20 @@ from uuid import UUID
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from blocks.policies.interface import KEY, NAME_PATTERN, Policy, PolicyPart, policy_error
-from blocks.policies.placement_checks import Path, Problem, check_document, refuse
+from blocks.policies.interface import (
+    KEY,
+    NAME_PATTERN,
+    DeploymentPattern,
+    Path,
+    Policy,
+    PolicyPart,
+    Problem,
+    policy_error,
+    refuse,
+)
+from blocks.policies.placement_checks import check_document
+from blocks.policies.rule_ids import excusable_rules
+from rules import modes, placement
 from rules.selectors import SelectorError, canonical_label, check_key, parse_selector
 
 
@@ -61,14 +73,6 @@ def _selector(text: str) -> str:
     return text
 
 
-def _deployment_name(pattern: str) -> str:
-    flow, slash, deployment = pattern.partition("/")
-    if not (flow and slash and deployment):
-        message = f"`{pattern}` names no deployment"
-        raise policy_error("P061", message, f"Write FLOW/DEPLOYMENT, such as {pattern.strip('/') or 'nightly'}/*.")
-    return pattern
-
-
 def _mode(value: object) -> object:
     if value is False:
         raise policy_error("P046", "YAML reads this word as false", 'Write mode: "off", in quotes.')
@@ -116,8 +120,9 @@ class DeploymentSelection(PolicyPart):
     tags: list[Annotated[str, Field(min_length=1)]] = Field(
         default_factory=list, description="Deployments that carry one of these tags."
     )
-    names: list[Annotated[str, AfterValidator(_deployment_name)]] = Field(
-        default_factory=list, description="Deployments whose FLOW/DEPLOYMENT matches one of these; * is a wildcard."
+    names: list[DeploymentPattern] = Field(
+        default_factory=list,
+        description="Deployments whose FLOW/DEPLOYMENT matches one of these; * and ? are wildcards.",
     )
     pools: list[str] = Field(default_factory=list, description="Deployments that run in one of these work pools.")
 
@@ -158,6 +163,7 @@ class PlacementPolicy(Policy):
 
     _block_type_name: ClassVar[str | None] = "Placement Policy"
     _block_type_slug: ClassVar[str | None] = "placement-policy"
+    excusable: ClassVar[frozenset[str]] = excusable_rules(placement, modes)
 
     vocabulary: Annotated[dict[str, list[str]], BeforeValidator(_vocabulary)] = Field(
         default_factory=dict,

@@ -9,12 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from blocks.policies.secret_shapes import holds_secret, without_secrets
+from blocks.policies.secret_shapes import holds_secret, is_digest, without_secrets
 
 SHOWN_PROBLEMS = 200
 """The most problems that are told of one file."""
 
+VALUE_HIDDEN = "(value hidden)"
+
 _PLAIN = re.compile(r"[A-Za-z_<][A-Za-z0-9_<.-]{0,39}")
+_QUOTED = re.compile(r"`([^`]*)`")
+# No secret is that short, and selectors have operators and parentheses.
+_HARMLESS_LENGTH = 3
 
 
 class Place(NamedTuple):
@@ -87,9 +92,29 @@ class Problems:
 
 def shown(key: object) -> str:
     """Return ``key`` in back quotes if it is short and plain, else ``this key``."""
-    if isinstance(key, str) and _PLAIN.fullmatch(key) and not holds_secret(key):
-        return f"`{key}`"
-    return "this key"
+    return f"`{key}`" if isinstance(key, str) and _is_word(key) else "this key"
+
+
+def without_values(text: str, blamed: object) -> str:
+    """Return what a model says with only short plain words of the document in it; others are hidden.
+
+    Args:
+        text: a message or hint, words of the document in back quotes.
+        blamed: the value that is to blame, hidden wherever it stands.
+    """
+    if isinstance(blamed, str) and not _may_be_shown(blamed):
+        text = text.replace(f"`{blamed}`", VALUE_HIDDEN).replace(blamed, VALUE_HIDDEN)
+    return _QUOTED.sub(lambda found: found[0] if _may_be_shown(found[1]) else VALUE_HIDDEN, text)
+
+
+def _may_be_shown(text: str) -> bool:
+    return len(text) <= _HARMLESS_LENGTH or _is_word(text)
+
+
+def _is_word(text: str) -> bool:
+    """Return whether a text is short, plain and surely no secret: an access key may be 32 digits in hex."""
+    parts = re.split(r"[^A-Za-z0-9-]", text)
+    return _PLAIN.fullmatch(text) is not None and not holds_secret(text) and not any(map(is_digest, parts))
 
 
 def printable(text: str) -> str:

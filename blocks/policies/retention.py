@@ -1,12 +1,27 @@
 """The retention policy: how long what is kept, what is held, and the most that one run may delete."""
 
-from collections import Counter
-from datetime import date, timedelta
+import re
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from blocks.policies.interface import NAME_PATTERN, Duration, Policy, PolicyPart, policy_error
+from blocks.policies.interface import (
+    NAME_PATTERN,
+    SLUG_PATTERN,
+    Day,
+    DeploymentPattern,
+    Duration,
+    Policy,
+    PolicyPart,
+    Problem,
+    policy_error,
+    refuse,
+)
+from blocks.policies.nearest import quoted
+from blocks.policies.rule_ids import excusable_rules
+from rules import exclusion, retention
 
 DEFAULT_STORE = "default"
 """The name that stands for the default result storage of the server and its settings."""
@@ -15,14 +30,8 @@ _LEAST_GRACE = timedelta(minutes=1)
 _Text = Annotated[str, StringConstraints(min_length=1)]
 
 
-def _deployment(pattern: str) -> str:
-    if "/" not in pattern:
-        raise policy_error("P061", "a deployment is named flow/deployment", "Write for example nightly/* or */prod.")
-    return pattern
-
-
 def _store(name: str) -> str:
-    if name != DEFAULT_STORE and name.count("/") != 1:
+    if name != DEFAULT_STORE and re.fullmatch(SLUG_PATTERN, name) is None:
         raise policy_error(
             "P111", "a store is default or a block", "Write default, or type-slug/name: local-file-system/results."
         )
@@ -35,7 +44,7 @@ class RunMatch(PolicyPart):
     all: bool = Field(default=False, description="Every run; stands alone.")
     tags: list[_Text] = Field(default_factory=list, description="Tags of the run; * and ? are wildcards.")
     flows: list[_Text] = Field(default_factory=list, description="Names of flows; * and ? are wildcards.")
-    deployments: list[Annotated[_Text, AfterValidator(_deployment)]] = Field(
+    deployments: list[DeploymentPattern] = Field(
         default_factory=list, description="Deployments as flow/deployment; * and ? are wildcards."
     )
 
@@ -91,7 +100,7 @@ class HoldEntry(PolicyPart):
     match: RunMatch = Field(description="The runs it is about; their subflow and task runs are held with them.")
     owner: _Text = Field(description="Who asked for it.")
     reason: _Text = Field(description="Why.")
-    expires: date = Field(description="The last day (UTC) on which it holds, as a quoted YYYY-MM-DD.")
+    expires: Day = Field(description="The last day (UTC) on which it holds, as a quoted YYYY-MM-DD.")
 
 
 class LimitsPart(PolicyPart):
@@ -118,6 +127,7 @@ class RetentionPolicy(Policy):
 
     _block_type_name: ClassVar[str | None] = "Retention Policy"
     _block_type_slug: ClassVar[str | None] = "retention-policy"
+    excusable: ClassVar[frozenset[str]] = excusable_rules(retention, exclusion)
 
     stores: list[StoreEntry] = Field(default_factory=list, description="The result stores that it is about.")
     rules: list[RetentionRule] = Field(description="How long what is kept.", min_length=1)
@@ -134,23 +144,26 @@ class RetentionPolicy(Policy):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        _refuse_twice([rule.name for rule in self.rules], "rules", "name")
-        _refuse_twice([store.block for store in self.stores], "stores", "block")
-        if self.grace < _LEAST_GRACE:
-            raise policy_error(
-                "P114", "the grace is too short", "Give it at least 1m; 1h is the default.", path=("grace",)
-            )
-        if not self.stores and any(rule.results for rule in self.rules):
-            raise policy_error("P115", "rules keep results, but no store is named", "Add stores: [{block: default}].")
+        refuse([*self._contradictions()])
         return self
+
+    def _contradictions(self) -> Iterator[Problem]:
+        yield from _named_twice([rule.name for rule in self.rules], "rules", "name")
+        yield from _named_twice([store.block for store in self.stores], "stores", "block")
+        if self.grace < _LEAST_GRACE:
+            yield ("grace",), policy_error("P114", "the grace is too short", "Give it at least 1m; 1h is the default.")
+        if not self.stores and any(rule.results for rule in self.rules):
+            hint = "Add stores: [{block: default}]."
+            yield (), policy_error("P115", "rules keep results, but no store is named", hint)
 
     def references(self) -> tuple[str, ...]:
         """Return the blocks that the policy names, as type-slug/name."""
         return tuple(store.block for store in self.stores if store.block != DEFAULT_STORE)
 
 
-def _refuse_twice(names: list[str], part: str, key: str) -> None:
-    for name, count in Counter(names).items():
-        if count > 1:
-            again = len(names) - 1 - names[::-1].index(name)
-            raise policy_error("P045", f"{name} is named twice", "Names are unique.", path=(part, again, key))
+def _named_twice(names: Sequence[str], part: str, key: str) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        if name in seen:
+            yield (part, index, key), policy_error("P045", f"{quoted(name)} is named twice", "Names are unique.")
+        seen.add(name)

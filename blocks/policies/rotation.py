@@ -1,18 +1,19 @@
 """The rotation policy: which secrets are rotated, where they are, how often and when."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from blocks.policies.interface import NAME_PATTERN, Duration, Policy, PolicyPart, policy_error
+from blocks.policies.interface import NAME_PATTERN, Duration, Policy, PolicyPart, Problem, Slug, policy_error, refuse
+from blocks.policies.nearest import quoted
+from blocks.policies.rule_ids import excusable_rules
 from blocks.secret_stores.generation import SHORTEST
 from blocks.secret_stores.interface import SecretAddress
+from rules import exclusion, rotation
 from rules.durations import format_duration
 from rules.rotation.windows import parse_window
-
-SLUG_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*$"
-"""A block, as type-slug/name."""
 
 
 def _window(text: str) -> str:
@@ -23,7 +24,6 @@ def _window(text: str) -> str:
     return text
 
 
-_Slug = Annotated[str, StringConstraints(pattern=SLUG_PATTERN)]
 _Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", max_length=200)]
 _Window = Annotated[str, AfterValidator(_window)]
 
@@ -39,13 +39,13 @@ class SecretEntry(PolicyPart):
     """One secret: where it is, what checks it, and when it is rotated."""
 
     name: str = Field(description="Its name, kebab-case.", pattern=NAME_PATTERN, max_length=60)
-    store: _Slug = Field(description="The store block that holds it, such as env-file-store/local.")
+    store: Slug = Field(description="The store block that holds it, such as env-file-store/local.")
     key: _Key | None = Field(default=None, description="The key of the value in the store.")
     # Not named `keys`: `dict(model)` would call it, and Prefect does that to every parameter.
     pair: KeysPart | None = Field(
         default=None, alias="keys", description="The keys of a pair of account and password, instead."
     )
-    target: _Slug | None = Field(
+    target: Slug | None = Field(
         default=None, description="The target block that checks it, such as postgres-role/warehouse; none for a value."
     )
     every: Duration = Field(description="The longest time between two rotations.")
@@ -59,18 +59,21 @@ class SecretEntry(PolicyPart):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
+        refuse([*self._contradictions()])
+        return self
+
+    def _contradictions(self) -> Iterator[Problem]:
         if (self.key is None) == (self.pair is None):
-            raise policy_error("P120", "a secret has either `key` or `keys`", "Give one of the two.")
+            yield (), policy_error("P120", "a secret has either `key` or `keys`", "Give one of the two.")
         if self.pair is not None and self.pair.username == self.pair.password:
-            raise policy_error("P045", "both keys are the same", "Use two keys.", path=("keys", "password"))
+            yield ("keys", "password"), policy_error("P045", "both keys are the same", "Use two keys.")
         if self.pair is not None and self.target is None:
             hint = "Name the target, or give `key` for a value that is only generated."
-            raise policy_error("P121", "an account needs a target that checks it", hint, path=("keys",))
+            yield ("keys",), policy_error("P121", "an account needs a target that checks it", hint)
         if self.grace >= self.every:
             hint = f"Make it shorter than {format_duration(self.every)}; 24h is the default."
-            path = ("grace",) if "grace" in self.model_fields_set else ("every",)
-            raise policy_error("P122", "the grace is not shorter than the time between two rotations", hint, path=path)
-        return self
+            at = "grace" if "grace" in self.model_fields_set else "every"
+            yield (at,), policy_error("P122", "the grace is not shorter than the time between two rotations", hint)
 
     @property
     def address(self) -> SecretAddress:
@@ -95,6 +98,7 @@ class RotationPolicy(Policy):
 
     _block_type_name: ClassVar[str | None] = "Rotation Policy"
     _block_type_slug: ClassVar[str | None] = "rotation-policy"
+    excusable: ClassVar[frozenset[str]] = excusable_rules(rotation, exclusion)
 
     secrets: list[SecretEntry] = Field(description="The secrets, each with its schedule.", min_length=1)
     max_changes: int = Field(
@@ -106,20 +110,24 @@ class RotationPolicy(Policy):
 
     @model_validator(mode="after")
     def _names_and_keys_are_unique(self) -> Self:
+        refuse([*self._shared()])
+        return self
+
+    def _shared(self) -> Iterator[Problem]:
         names: set[str] = set()
         written: dict[tuple[str, str], str] = {}
         for index, secret in enumerate(self.secrets):
             if secret.name in names:
-                message = f"another secret has the name {secret.name}"
-                raise policy_error("P045", message, "Give each its own name.", path=("secrets", index, "name"))
+                message = f"another secret has the name {quoted(secret.name)}"
+                yield ("secrets", index, "name"), policy_error("P045", message, "Give each its own name.")
             names.add(secret.name)
             for key in secret.address.keys:
-                if (secret.store, key) in written:
-                    message = f"{written[secret.store, key]} writes {key} of this store too"
+                owner = written.get((secret.store, key))
+                if owner is not None:
+                    message = f"{quoted(owner)} writes {quoted(key)} of this store too"
                     part = "key" if secret.pair is None else "keys"
-                    raise policy_error("P045", message, "One secret owns a key.", path=("secrets", index, part))
-                written[secret.store, key] = secret.name
-        return self
+                    yield ("secrets", index, part), policy_error("P045", message, "One secret owns a key.")
+                written.setdefault((secret.store, key), secret.name)
 
     def references(self) -> tuple[str, ...]:
         """Return the slugs of the blocks that the policy names: stores, then targets."""

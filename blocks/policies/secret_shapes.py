@@ -71,7 +71,7 @@ def _random(word: str) -> bool:
 
 
 def _random_part(part: str) -> bool:
-    if len(part) < _SHORTEST or _is_digest(part):
+    if len(part) < _SHORTEST or is_digest(part):
         return False
     kinds = [_kind(character) for character in part]
     changes = sum(a != b for a, b in pairwise(kinds))
@@ -80,7 +80,8 @@ def _random_part(part: str) -> bool:
     return mixed and _bits(part) >= _RANDOM_BITS
 
 
-def _is_digest(part: str) -> bool:
+def is_digest(part: str) -> bool:
+    """Return whether ``part`` is a number in hex, as long as digests and UUIDs are; and as some access keys are."""
     hexadecimal = part.replace("-", "")
     return len(hexadecimal) in _DIGEST_LENGTHS and re.fullmatch(r"[0-9a-f]+|[0-9A-F]+", hexadecimal) is not None
 

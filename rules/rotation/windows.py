@@ -82,7 +82,7 @@ def _minutes(text: str) -> int:
     hours, minutes = text.split(":")
     total = int(hours) * 60 + int(minutes)
     if total > _MIDNIGHT:
-        raise ValueError(f"{text} is no time of day")
+        raise ValueError(f"`{text}` is no time of day")
     return total
 
 
@@ -101,4 +101,4 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise ValueError(f"{name} is no time zone of the IANA database, such as Europe/Rome or UTC") from None
+        raise ValueError(f"`{name}` is no time zone of the IANA database, such as Europe/Rome or UTC") from None

@@ -1,5 +1,6 @@
 """The placement policy as a document and as a block: what is refused, where, and with which code."""
 
+import time
 import uuid
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from support.placement_policy import NOW
 from blocks.policies.interface import KEY
 from blocks.policies.loader import load_policies
 from blocks.policies.placement import PlacementPolicy
+from blocks.policies.problems import SHOWN_PROBLEMS
 from rules.placement import Estate, judge_placement
 
 VOCABULARY = {"security": ["high", "standard"], "environment": ["production"], "gpu": [True, False], "cores": []}
@@ -64,7 +66,7 @@ REQUIRE = ("constraints", 0, "require")
     [
         ({"security": "hihg"}, "P062", "security", "Did you mean `high`?"),
         ({"secruity": "high"}, "P062", "secruity", "Did you mean `security`?"),
-        ({"tier": "web"}, "P062", "tier", "Known: security, environment, gpu, cores."),
+        ({"tier": "web"}, "P062", "tier", "Known: `security`, `environment`, `gpu`, `cores`."),
         ({"security": 1.5}, "P030", "security", "Write true"),
         ({"security": None}, "P031", "security", "Write a value"),
         ({"security": "x" * 64}, "P055", "security", "shorter"),
@@ -145,12 +147,30 @@ def test_a_queue_adds_labels_and_may_repeat_but_not_change_those_of_its_pool():
     assert (code, place) == ("P064", ("pools", 0, "queues", 1, "labels", "security"))
 
 
-def test_an_exception_names_a_rule_that_exists():
-    excused = {"rule": "pool-mismach", "subject": "*", "owner": "a", "reason": "b", "expires": "2027-01-01"}
+def test_thousands_of_misspelt_labels_are_told_in_seconds():
+    vocabulary = {f"key-{n}": ["x"] for n in range(1500)}
+    pools = [{"name": f"pool-{n}", "labels": {f"kee-{n}": "x"}} for n in range(1500)]
+    begun = time.process_time()
 
-    ((code, place, context),) = refusals(exceptions=[excused])
+    assert len(refusals(vocabulary=vocabulary, pools=pools)) == 1500
+    assert time.process_time() - begun < 5
 
-    assert (code, place, context["hint"]) == ("P066", ("exceptions", 0, "rule"), "Did you mean `pool-mismatch`?")
+
+def test_thousands_of_pools_that_share_their_labels_and_names_are_told_in_seconds():
+    values = [f"value-{n}" for n in range(10_000)]
+    pools = [{"name": f"pool-{n // 2}", "labels": {"cores": values[n]}} for n in range(10_000)]
+    begun = time.process_time()
+
+    assert len(refusals(vocabulary={"cores": values}, pools=pools)) == 5_000
+    assert time.process_time() - begun < 5
+
+
+def test_unknown_labels_past_those_that_are_shown_get_no_hint():
+    pools = [{"name": f"pool-{n}", "labels": {f"securit-{n}": "x"}} for n in range(SHOWN_PROBLEMS + 1)]
+
+    hints = [context["hint"] for _, _, context in refusals(pools=pools)]
+
+    assert hints == ["Did you mean `security`?"] * SHOWN_PROBLEMS + [""]
 
 
 def test_every_fault_between_parts_is_reported_at_once():
