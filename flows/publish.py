@@ -191,7 +191,7 @@ def _publish(client: SyncPrefectClient, entry: LoadedPolicy) -> Published:
     before = _document(client, policy)
     changed = _changed(before["data"], data) if before is not None else ()
     if before is None:
-        _asked(lambda: policy.save(policy.name))
+        _create(client, policy)
     elif changed:
         # The first also moves the document to the model's present schema, but keeps keys that the policy has no more.
         _asked(lambda: policy.save(policy.name, overwrite=True))
@@ -202,6 +202,16 @@ def _publish(client: SyncPrefectClient, entry: LoadedPolicy) -> Published:
         return Published(entry.path, slug_of(policy), Saved.CREATED, (), policy.digest)
     changed = (*changed, "concurrency limit") if limited else changed
     return Published(entry.path, slug_of(policy), Saved.UPDATED if changed else Saved.UNCHANGED, changed, policy.digest)
+
+
+def _create(client: SyncPrefectClient, policy: Policy) -> None:
+    try:
+        _asked(lambda: policy.save(policy.name))
+    except ValueError:
+        # Prefect says so where the name is taken, and also where something else is wrong.
+        if _document(client, policy) is None:
+            raise
+        raise TemporaryError("The block was created meanwhile.", "Publish again.") from None
 
 
 def _document(client: SyncPrefectClient, policy: Policy) -> Row | None:

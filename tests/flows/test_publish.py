@@ -238,6 +238,38 @@ def test_a_failure_half_way_says_what_was_done_before_it(folder):
     assert f"Before it: created trial-policy/{folder.name}." in str(raised.value)
 
 
+def test_of_two_that_publish_a_policy_first_one_is_told_to_publish_again(folder):
+    class Raced(TrialPolicy):
+        _block_type_slug = "raced-trial-policy"
+
+        def save(self, name, **options):
+            TrialPolicy.save(self, name, overwrite=True)  # what the other one did a moment ago
+            return super().save(name, **options)
+
+    (folder.path / "a.yaml").write_text(
+        f"kind: RacedPolicy\nversion: 1\nname: {folder.name}\nthings: [{{name: one}}]\n"
+    )
+    loaded = load_policies([folder.path], {"RacedPolicy": lambda: Raced})
+
+    with pytest.raises(TemporaryError, match="was created meanwhile") as raised:
+        publish_policies(loaded)
+    assert raised.value.advice == "Publish again."
+    assert [published.changed for published in publish_policies(loaded)] == [("concurrency limit",)]
+
+
+def test_a_policy_that_cannot_be_saved_at_all_is_not_said_to_be_there(folder):
+    class Unsaveable(TrialPolicy):
+        _block_type_slug = "unsaveable-trial-policy"
+
+        def save(self, name, **options):
+            raise ValueError("not like this")
+
+    (folder.path / "a.yaml").write_text(f"kind: NoPolicy\nversion: 1\nname: {folder.name}\nthings: [{{name: one}}]\n")
+
+    with pytest.raises(ValueError, match="not like this"):
+        publish_policies(load_policies([folder.path], {"NoPolicy": lambda: Unsaveable}))
+
+
 def test_the_limit_is_named_after_the_flow_that_takes_the_policy(tmp_path):
     (tmp_path / "a.yaml").write_text("kind: AccessPolicy\nversion: 1\nname: production\ndirectory: a-directory/self\n")
     (only,) = load_policies([tmp_path]).policies
