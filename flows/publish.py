@@ -117,7 +117,12 @@ def ensure_limit(client: SyncPrefectClient, policy: Policy) -> bool:
     try:
         found = _asked(lambda: client.read_global_concurrency_limit_by_name(name))
     except ObjectNotFound:
-        request(client, "POST", _LIMITS, {"name": name, "limit": 1, "active": True})
+        try:
+            request(client, "POST", _LIMITS, {"name": name, "limit": 1, "active": True})
+        except PermanentError as error:
+            # 409: another publisher made it meanwhile.
+            if " 409 " not in error.message:
+                raise
         return True
     if found.limit == 1 and found.active:
         return False
