@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-WORKERS ?= 2
+# Most of the tests' time is waiting: for servers, leases and killed runs.
+WORKERS ?= 4
 ARGS ?=
 
 .PHONY: help demo test check install deploy lock servers proof bench clean

@@ -5,16 +5,19 @@ Plant secrets, run a flow, then ``scan`` what the run left behind. A scanner tha
 """
 
 import base64
+import contextlib
 import functools
 import gzip
 import html
 import json
 import os
 import sqlite3
+import time
 import urllib.parse
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -156,6 +159,26 @@ def scan_api(
     return leaks
 
 
+def settle(server: object) -> None:
+    """Wait until the server has stored every event that reached it: it writes them in batches, in their order."""
+    marker = str(uuid.uuid4())
+    event = {
+        "id": marker,
+        "occurred": datetime.now(UTC).isoformat(),
+        "event": "canary.settled",
+        "resource": {"prefect.resource.id": f"canary.{marker}"},
+    }
+    httpx.post(f"{server.url}/events", json=[event], timeout=60).raise_for_status()
+    for _ in range(120):
+        with contextlib.closing(sqlite3.connect(f"file:{server.database}?mode=ro", uri=True)) as connection:
+            if connection.execute(
+                "SELECT 1 FROM events WHERE event = 'canary.settled' AND id = ?", [marker]
+            ).fetchone():
+                return
+        time.sleep(0.25)
+    raise AssertionError("the server did not store an event in 30 s")
+
+
 def scan(
     secrets: Iterable[str],
     *,
@@ -174,6 +197,7 @@ def scan(
         allowed: files that hold the secret by design: the store itself.
     """
     wanted = list(secrets)
+    settle(server)
     leaks = []
     for name, text in (output or {}).items():
         leaks += search(text.encode() if isinstance(text, str) else text, f"output:{name}", wanted)
