@@ -28,7 +28,7 @@ demo: install ## Run the four flows on a small, real estate (ARGS=--keep leaves 
 	@$(BIN)/vigiles demo $(ARGS)
 
 test: install ## Run the whole test suite with coverage gates
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report= $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report= $(ARGS)
 	$(BIN)/python -m coverage report --include='rules/*' --fail-under=100
 	$(BIN)/python -m coverage report --include='flows/*,blocks/*' --fail-under=95
 

@@ -11,8 +11,6 @@ from support.canary import plant, scan, scan_api, search
 from support.postgres import require
 from support.prefect_server import running
 
-pytestmark = pytest.mark.xdist_group("leaks")
-
 
 class Runs:
     """Runs of the command, with all that they wrote and all secrets that existed meanwhile."""

@@ -14,7 +14,7 @@ from support.rotation_consumer import calls, judge, look, looks, windows, write_
 from support.rotation_kills import Drivers, consumer, prepare, rotate_without_prefect, tell_crashed
 
 pytest_plugins = ["support.postgres"]
-pytestmark = [pytest.mark.server, pytest.mark.postgres, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.server, pytest.mark.postgres, pytest.mark.timeout(1500)]
 
 KINDS = ("generated", "alternating", "single-slot")
 EXPECTED = {"generated": 14, "alternating": 36, "single-slot": 32}

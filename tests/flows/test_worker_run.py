@@ -18,7 +18,6 @@ from flows.reporting.rendering import embedded_json
 
 ROOT = Path(__file__).parents[2]
 FLOWS = ["rotate-secrets", "verify-placement", "enforce-retention", "report-rbac-drift"]
-pytestmark = pytest.mark.xdist_group("worker-run")
 
 
 def make_deploy(server):
