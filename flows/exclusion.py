@@ -48,6 +48,10 @@ _PATIENCE = timedelta(seconds=20)
 _RECENT = timedelta(minutes=10)
 
 
+class LeaseLostError(TemporaryError):
+    """The lease would not last for what is about to be done: the run stops before it."""
+
+
 class Lease:
     """What a run holds while it acts; in audit mode it holds nothing and every check passes."""
 
@@ -62,13 +66,13 @@ class Lease:
             seconds: the longest that the effect may take.
 
         Raises:
-            TemporaryError: if it will not.
+            LeaseLostError: if it will not.
         """
         if self._valid_until is None:
             return
         if self._lost or time.monotonic() + seconds >= self._valid_until:
             reason = self._lost or "it could not be renewed in time"
-            raise TemporaryError(f"This run's lease is not safe any more: {reason}.", "It stops here; run again.")
+            raise LeaseLostError(f"This run's lease is not safe any more: {reason}.", "It stops here; run again.")
 
     def extend(self, since: float) -> None:
         """Note that the lease was granted or renewed by a request sent at ``since`` (monotonic seconds)."""

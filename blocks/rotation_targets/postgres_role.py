@@ -1,16 +1,16 @@
 """PostgreSQL roles as a rotation target: two that take turns, or one whose password is replaced in place."""
 
-import secrets
 from typing import Any, ClassVar, Literal
 
 from prefect.blocks.core import Block
 from prefect.blocks.system import Secret
-from pydantic import Field, PrivateAttr, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from blocks.policies.interface import policy_error
 from blocks.presentation import DOCUMENTATION_URL, LOGO_URL
 from blocks.rotation_targets.interface import RotationTarget, UnprovableError
 from blocks.rotation_targets.postgres_session import Login, Server, Session
+from blocks.secret_stores.generation import generate_password
 from blocks.secret_stores.interface import SecretVersion
 from rules.errors import PermanentError, VigilesError
 from rules.rotation import TargetKind
@@ -51,8 +51,6 @@ class PostgresRole(RotationTarget):
         default="prefer", description="How the connection is encrypted; verify-full for anything but a loopback."
     )
     connect_timeout: int = Field(default=5, description="Seconds for each connection and each statement.", ge=2, le=8)
-    # Roles that were seen to refuse a wrong password, so that an accepted one proves something.
-    _strict: set[str] = PrivateAttr(default_factory=set)
 
     @field_validator("roles")
     @classmethod
@@ -78,8 +76,13 @@ class PostgresRole(RotationTarget):
         """Two connections and a transaction at the most."""
         return 4.0 * self.connect_timeout
 
+    @property
+    def permissions(self) -> tuple[str, ...]:
+        """What the admin role needs (see ``RotationTarget``)."""
+        return tuple(f"CREATEROLE, or ADMIN OPTION on {role}, for {self.admin_user}" for role in self.roles)
+
     def preflight(self) -> None:
-        """Check that the roles exist and may log in (see ``RotationTarget``)."""
+        """Check that the roles exist, may log in, and not with any password (see ``RotationTarget``)."""
         with self._admin() as session:
             found = session.login_roles(self.roles)
         for role in self.roles:
@@ -88,6 +91,9 @@ class PostgresRole(RotationTarget):
                 raise PermanentError(f"Role {role} does not exist on {self._server()}.", advice)
             if not found[role]:
                 raise PermanentError(f"Role {role} may not log in.", f"Run: ALTER ROLE {role} LOGIN")
+            if self._server().accepts(Login(role, generate_password())):
+                advice = "Let pg_hba.conf ask for scram-sha-256 from the machine that runs this flow."
+                raise UnprovableError(f"{self._server()} lets role {role} in with any password.", advice)
 
     def next_username(self, current: str | None) -> str | None:
         """Return the role whose turn it is (see ``RotationTarget``)."""
@@ -105,25 +111,16 @@ class PostgresRole(RotationTarget):
             raise PermanentError(f"Role {role} is in use as the current version; its password is not touched.")
         with self._admin() as session:
             session.set_password(role, pending.password)
-        self._strict.discard(role)
 
     def authenticates(self, version: SecretVersion) -> bool:
-        """Log in with the version, having seen that the role refuses a wrong password (see ``RotationTarget``)."""
+        """Log in with the version (see ``RotationTarget``)."""
         role = self._role(version)
-        accepted = self._server().accepts(Login(role, version.password))
-        if not accepted:
-            self._strict.add(role)
-        elif role not in self._strict:
-            if self._server().accepts(Login(role, SecretStr(secrets.token_hex(16)))):
-                advice = "Let pg_hba.conf ask for scram-sha-256 from the machine that runs this flow."
-                raise UnprovableError(f"{self._server()} lets role {role} in with any password.", advice)
-            self._strict.add(role)
-        return accepted
+        return self._server().accepts(Login(role, version.password))
 
-    def retire(self, previous: SecretVersion, current: SecretVersion) -> None:
+    def retire(self, previous: SecretVersion, current: SecretVersion | None) -> None:
         """Remove the previous role's password (see ``RotationTarget``)."""
         role = self._role(previous)
-        if role == self._role(current):
+        if current is not None and role == self._role(current):
             raise PermanentError(f"Role {role} is in use as the current version; it is not retired.")
         with self._admin() as session:
             session.remove_password(role)

@@ -1,29 +1,32 @@
 """Loading the stores and targets that a policy names, by slug, inside the task that uses them."""
 
+import threading
+
 import httpx
 from prefect.blocks.core import Block
 from prefect.exceptions import PrefectException
 
+import blocks as registered
 from blocks.rotation_targets.interface import RotationTarget
-from blocks.rotation_targets.postgres_role import PostgresRole
-from blocks.secret_stores.env_file import EnvFileStore
 from blocks.secret_stores.interface import SecretStore
 from rules.errors import PermanentError, TemporaryError, VigilesError
 
-KNOWN = (EnvFileStore, PostgresRole)
-"""Blocks whose classes have to be imported before a slug of theirs can be loaded."""
+REGISTERED = registered.__all__
+"""Importing the package is what lets Prefect find the classes that slugs name."""
 
 
 class Blocks:
-    """The blocks of one task, each loaded once."""
+    """The blocks of one task, each loaded once, whichever thread asks first."""
 
     def __init__(self) -> None:
-        self._loaded: dict[str, Block] = {}
+        self._loaded: dict[str, Block | VigilesError] = {}
+        self._lock = threading.Lock()
 
     def store(self, slug: str) -> SecretStore:
         """Return the store of that slug.
 
         Raises:
+            TemporaryError: if Prefect's server does not answer.
             PermanentError: if there is none, or it is no store.
         """
         block = self._load(slug)
@@ -35,6 +38,7 @@ class Blocks:
         """Return the target of that slug.
 
         Raises:
+            TemporaryError: if Prefect's server does not answer.
             PermanentError: if there is none, or it is no target.
         """
         block = self._load(slug)
@@ -43,9 +47,17 @@ class Blocks:
         return block
 
     def _load(self, slug: str) -> Block:
-        if slug not in self._loaded:
-            self._loaded[slug] = _load(slug)
-        return self._loaded[slug]
+        with self._lock:
+            if slug not in self._loaded:
+                try:
+                    self._loaded[slug] = _load(slug)
+                except VigilesError as error:
+                    # A block that cannot be loaded is not asked for again for each of its secrets.
+                    self._loaded[slug] = error
+            found = self._loaded[slug]
+        if isinstance(found, VigilesError):
+            raise found
+        return found
 
 
 def _load(slug: str) -> Block:

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from blocks.policies.rotation import SecretEntry
+from blocks.secret_stores.interface import StoreState
 from flows.rotating.loading import Blocks
 from flows.rotating.performing import Rotation
 from rules.errors import VigilesError
 from rules.findings import Change, Finding, Subject
-from rules.rotation import Plan, plan, verdicts
+from rules.rotation import Journal, Order, Plan, plan, verdicts
+from rules.rotation.rights import Needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +23,19 @@ class Seen:
         subject: how reports name it.
         findings: what is to be reported of it as it is.
         coming: the plan, or None where it could not be observed.
+        state: what its store said, or None where it said nothing.
     """
 
     secret: SecretEntry
     subject: Subject
     findings: tuple[Finding, ...]
     coming: Plan | None
+    state: StoreState | None = None
+
+    @property
+    def journal(self) -> Journal:
+        """What its journal says; an empty one where it could not be read."""
+        return self.state.journal if self.state else Journal()
 
     @property
     def changes_now(self) -> bool:
@@ -47,49 +56,94 @@ class Outcome:
     changes: tuple[Change, ...]
 
 
-def observe(policy_name: str, secret: SecretEntry, blocks: Blocks, now: datetime) -> Seen:
-    """Return what is true of the secret; logs in and reads, changes nothing."""
-    subject = verdicts.secret_subject(policy_name, secret)
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What all secrets of a run share.
+
+    Attributes:
+        policy_name: of the policy.
+        now: the instant of the run (aware, UTC).
+        order: what is wanted of the run.
+        check_lease: raises unless the run's lease lasts for so many seconds.
+        blocks: the blocks that the policy names; one object of each a run, as a store whose secret has no journal yet
+            names its versions under a key that it made up.
+    """
+
+    policy_name: str
+    now: datetime
+    order: Order
+    check_lease: Callable[[float], None]
+    blocks: Blocks
+
+
+def observe(task: Task, secret: SecretEntry, *, closely: bool) -> Seen:
+    """Return what is true of the secret; changes nothing.
+
+    Args:
+        task: what all secrets of the run share.
+        secret: the secret's entry in the policy.
+        closely: whether to log in and to ask for permissions too, so that the plan can be relied on; without, only the
+            store's pointers and journal are read, which tells whether anything is due.
+    """
+    subject = verdicts.secret_subject(task.policy_name, secret)
     rotation: Rotation | None = None
     try:
-        rotation = _rotation(secret, blocks, now, _no_lease)
-        rotation.preflight()
-        observation, _ = rotation.advance(effects=False)
+        rotation = _rotation(task, secret, None)
+        if closely:
+            rotation.preflight()
+            observation, _ = rotation.advance(effects=False)
+        else:
+            observation = rotation.look()
+        coming = plan(observation, secret, task.now, task.order)
+        needs = _needs(task, secret) if closely else None
     except VigilesError as error:
         at_target = rotation is not None and rotation.at_target
         return Seen(secret, subject, (verdicts.unobserved(subject, error, at_target=at_target),), None)
-    coming = plan(observation, secret, now)
-    return Seen(secret, subject, tuple(verdicts.judge(subject, secret, observation, coming)), coming)
+    findings = verdicts.judge(subject, secret, observation, coming, needs=needs)
+    return Seen(secret, subject, tuple(findings), coming, rotation.state)
 
 
-def rotate(
-    policy_name: str, secret: SecretEntry, blocks: Blocks, now: datetime, check_lease: Callable[[float], None]
-) -> Outcome:
+def rotate(task: Task, seen: Seen, *, on_throttle: Callable[[], None] = lambda: None) -> Outcome:
     """Take the secret's rotation as far as it goes now, and return what became of it."""
-    subject = verdicts.secret_subject(policy_name, secret)
     rotation: Rotation | None = None
+    # What was seen before a change by somebody else is reported, although the rotation goes over it.
+    outside = [f for f in seen.findings if f.rule == verdicts.CHANGED_OUTSIDE.id]
     try:
-        rotation = _rotation(secret, blocks, now, check_lease)
+        rotation = _rotation(task, seen.secret, seen.state)
+        rotation.on_throttle = on_throttle
+        if seen.journal.rotated_at is None:
+            # The first time, everything is tried that can be tried before the first change.
+            rotation.preflight()
         observation, _ = rotation.advance(effects=True)
     except VigilesError as error:
-        return _stopped(subject, rotation, error)
-    findings = verdicts.judge(subject, secret, observation, plan(observation, secret, now), enforced=True)
-    return Outcome(tuple(findings), tuple(verdicts.done(subject, step) for step in rotation.steps))
+        return _stopped(seen.subject, rotation, error)
+    coming = plan(observation, seen.secret, task.now, task.order)
+    findings = [*outside, *verdicts.judge(seen.subject, seen.secret, observation, coming, enforced=True)]
+    return Outcome(tuple(findings), tuple(verdicts.done(seen.subject, step) for step in rotation.steps))
 
 
-def _rotation(secret: SecretEntry, blocks: Blocks, now: datetime, check_lease: Callable[[float], None]) -> Rotation:
-    store = blocks.store(secret.store)
-    target = blocks.target(secret.target) if secret.target else None
-    return Rotation(secret, store, target, now, check_lease)
+def _rotation(task: Task, secret: SecretEntry, state: StoreState | None) -> Rotation:
+    store = task.blocks.store(secret.store)
+    target = task.blocks.target(secret.target) if secret.target else None
+    return Rotation(secret, store, target, task.now, task.check_lease, order=task.order, seen=state)
+
+
+def _needs(task: Task, secret: SecretEntry) -> Needs:
+    store = task.blocks.store(secret.store)
+    return Needs(
+        permissions=store.permissions(secret.address),
+        at_target=task.blocks.target(secret.target).permissions if secret.target else (),
+        fencing=store.fencing,
+        quota=f"{store.quota.writes} writes a rotation ({store.quota.name})",
+    )
 
 
 def _stopped(subject: Subject, rotation: Rotation | None, error: VigilesError) -> Outcome:
     step = rotation.step if rotation else None
-    changes = [verdicts.done(subject, done) for done in rotation.steps] if rotation else []
+    if rotation is None or (not rotation.steps and (step is None or not step.has_effect)):
+        at_target = rotation is not None and rotation.at_target
+        return Outcome((verdicts.unobserved(subject, error, at_target=at_target),), ())
+    changes = [verdicts.done(subject, done) for done in rotation.steps]
     if step is not None and step.has_effect:
         changes.append(verdicts.undone(subject, step, error))
     return Outcome((verdicts.interrupted(subject, step, error),), tuple(changes))
-
-
-def _no_lease(_seconds: float) -> None:
-    return

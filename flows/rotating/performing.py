@@ -1,23 +1,33 @@
 """Performing the rotation of one secret: look, ask the rules for the next step, do it, look again.
 
-Nothing is remembered between two runs but what the store and the target hold. Within a run it remembers which logins
-succeeded since the target was last touched, and how often it touched it.
+Nothing is remembered between two runs but what the store and the target hold.
 """
 
-import secrets
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 
 from blocks.policies.rotation import SecretEntry
 from blocks.rotation_targets.interface import RotationTarget
-from blocks.secret_stores.generation import generate_password
-from blocks.secret_stores.interface import SecretStore, SecretVersion, VersionGoneError
-from rules.errors import PermanentError, VigilesError
-from rules.rotation import Decision, Observation, Step, StepKind, TargetKind, next_step
+from blocks.secret_stores.interface import SecretStore, StoreState, SupersededError, ThrottledError
+from flows.exclusion import LeaseLostError
+from flows.rotating.effects import Effects
+from flows.rotating.memory import Memory
+from rules.errors import PermanentError, TemporaryError, VigilesError
+from rules.rotation import NORMAL, Decision, Observation, Order, Step, TargetKind, next_step
+from rules.rotation.steps import AT_TARGET
 
-LONGEST = 40
-"""Steps after which a run stops: a rotation has about a dozen."""
+LONGEST = 60
+"""Steps after which a run stops: a rotation has about a dozen, an emergency over many credentials a few more."""
+
+PATIENCE = 4
+"""How often a run looks again after a store did not answer, asked for fewer calls or gave a stale answer."""
+
+STORE_SECONDS = 10.0
+"""How long a write to a store may take, all its calls together; the lease has to last for longer."""
+
+_FIRST_PAUSE = 0.2
 
 
 class Rotation:
@@ -26,7 +36,7 @@ class Rotation:
     Attributes:
         step: the step being done, or None between steps.
         steps: the steps with an effect that were done.
-        at_target: whether the last call was to the target and not to the store.
+        on_throttle: called whenever the store asked for fewer calls.
     """
 
     def __init__(
@@ -36,19 +46,34 @@ class Rotation:
         target: RotationTarget | None,
         now: datetime,
         check_lease: Callable[[float], None],
+        *,
+        order: Order = NORMAL,
+        seen: StoreState | None = None,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._secret = secret
-        self._address = secret.address
         self._store = store
         self._target = target
         self._now = now
         self._check_lease = check_lease
-        self._claimed: int | None = None
-        self._proofs: dict[str, bool] = {}
-        self._touched = {StepKind.APPLY: 0, StepKind.RETIRE: 0}
+        self._order = order
+        self._pause = pause
+        self._memory = Memory(state=seen)
+        self._effects = Effects(secret, store, target, self._memory, order)
+        self._troubles = 0
         self.step: Step | None = None
         self.steps: list[Step] = []
-        self.at_target = False
+        self.on_throttle: Callable[[], None] = lambda: None
+
+    @property
+    def at_target(self) -> bool:
+        """Whether it was the target that failed, and not the store."""
+        return self._effects.at_target
+
+    @property
+    def state(self) -> StoreState | None:
+        """What the store said last, without any value."""
+        return self._memory.state
 
     def preflight(self) -> None:
         """Check that the rotation could be done, without changing anything.
@@ -57,29 +82,18 @@ class Rotation:
             TemporaryError, PermanentError: if it could not.
         """
         with self._scrubbed():
-            self._store.preflight(self._address)
+            self._store.preflight(self._secret.address)
             if self._target is not None:
-                self.at_target = True
-                if self._target.kind is TargetKind.ALTERNATING and self._address.username is None:
-                    message = f"{self._secret.target} alternates between accounts, and {self._secret.name} has one key."
-                    raise PermanentError(message, "Give the secret `keys` with username and password.")
+                self._effects.at_target = True
                 self._target.preflight()
+                self._effects.at_target = False
 
     def look(self) -> Observation:
         """Return what is true now, logins that were not tried since the target was touched left out."""
-        self.at_target = False
-        state = self._store.observe(self._address)
-        return Observation(
-            kind=self._target.kind if self._target else TargetKind.GENERATED,
-            current=state.current,
-            pending=state.pending,
-            previous=state.previous,
-            journal=state.journal,
-            claimed=self._claimed,
-            proofs=dict(self._proofs),
-            applied=self._touched[StepKind.APPLY],
-            retired=self._touched[StepKind.RETIRE],
-        )
+        if self._memory.state is None:
+            self._memory.state = self._store.observe(self._secret.address)
+        kind = self._target.kind if self._target else TargetKind.GENERATED
+        return self._memory.observation(kind, self._target.capacity if self._target else None)
 
     def advance(self, *, effects: bool) -> tuple[Observation, Decision]:
         """Do one step after the other until there is nothing to do now.
@@ -94,97 +108,57 @@ class Rotation:
             TemporaryError, PermanentError: from store or target, or if the lease is lost; ``step`` says at which step.
         """
         with self._scrubbed():
+            self._check_shape()
             for _ in range(LONGEST):
-                observation = self.look()
-                decision = next_step(observation, self._secret, self._now)
-                if not isinstance(decision, Step) or (decision.has_effect and not effects):
-                    return observation, decision
-                self.step = decision
-                self._perform(decision, observation)
-                self.step = None
-                if decision.has_effect:
-                    self.steps.append(decision)
+                try:
+                    observation = self._look_in_order()
+                    decision = next_step(observation, self._secret, self._now, self._order)
+                    if not isinstance(decision, Step) or (decision.has_effect and not effects):
+                        return observation, decision
+                    self._do(decision)
+                except TemporaryError as error:
+                    self._bear(error, effects=effects)
         raise PermanentError(f"The rotation did not end after {LONGEST} steps.", "This is a fault of ours: report it.")
 
-    def _perform(self, step: Step, o: Observation) -> None:
-        actions: dict[StepKind, Callable[[Observation], None]] = {
-            StepKind.CLAIM: self._claim,
-            StepKind.STAGE: self._stage,
-            StepKind.APPLY: self._apply,
-            StepKind.PROMOTE: self._promote,
-            StepKind.CONFIRM: self._confirm,
-            StepKind.RETIRE: self._retire,
-            StepKind.FORGET: self._forget,
-        }
+    def _look_in_order(self) -> Observation:
+        observation = self.look()
+        claimed, epoch = self._memory.claimed, observation.journal.epoch
+        if claimed is not None and epoch > claimed:
+            message = f"Another run has claimed epoch {epoch}; this one holds {claimed}."
+            raise SupersededError(message, "It continues there; run again when it has ended.")
+        if claimed is not None and epoch < claimed:
+            raise TemporaryError("The store's answer is older than this run's own claim.", "Run again later.")
+        return observation
+
+    def _check_shape(self) -> None:
+        one_key = self._secret.address.username is None
+        if self._target is not None and one_key and self._target.kind in (TargetKind.ALTERNATING, TargetKind.MINT):
+            self._effects.at_target = True
+            message = f"Each version of {self._secret.name} is for another account, and the policy gives it one key."
+            raise PermanentError(message, "Give the secret `keys` with username and password.")
+
+    def _do(self, step: Step) -> None:
+        self.step = step
         if step.has_effect:
-            touches_target = self._target is not None and step.kind in self._touched
-            self._check_lease(self._target.call_seconds if self._target and touches_target else 0.0)
-            actions[step.kind](o)
-        elif step.version is not None:
-            self._proofs[step.version] = self._verify(step.version)
+            touches = self._target is not None and step.kind in AT_TARGET
+            self._check_lease(STORE_SECONDS + (self._target.call_seconds if self._target and touches else 0.0))
+        self._effects.perform(step, self._now)
+        self.step = None
+        if step.has_effect:
+            self.steps.append(step)
 
-    def _claim(self, o: Observation) -> None:
-        under_way = o.pending is not None or o.previous is not None or o.journal.pending is not None
-        rotation_id = o.journal.rotation_id if under_way else secrets.token_hex(8)
-        self._claimed = self._store.claim(self._address, o.journal.epoch, rotation_id)
-
-    def _stage(self, o: Observation) -> None:
-        username = None
-        if self._target is not None:
-            current = self._store.reveal(self._address, o.current) if o.current is not None else None
-            username = self._target.next_username(current.username if current else None)
-        if self._address.username is None:
-            username = None
-        self._store.stage(self._address, self._epoch, username, generate_password(self._secret.length))
-
-    def _apply(self, o: Observation) -> None:
-        pending = self._reveal(o.pending)
-        current = self._reveal(o.current) if o.current is not None else None
-        # Whatever comes of the call, what was known of the target before it is void.
-        self._proofs.clear()
-        self._touched[StepKind.APPLY] += 1
-        self._reached_target().apply(pending, current)
-
-    def _verify(self, version: str) -> bool:
-        try:
-            credential = self._reveal(version)
-        except VersionGoneError:
-            return False
-        return True if self._target is None else self._reached_target().authenticates(credential)
-
-    def _promote(self, o: Observation) -> None:
-        assert o.pending is not None
-        self._store.promote(self._address, self._epoch, o.pending, o.current)
-
-    def _confirm(self, o: Observation) -> None:
-        # Reading it back: the version that was proven is the one that consumers get.
-        self._reveal(o.current)
-        rotated_at = datetime.now(UTC)
-        self._store.confirm(self._address, self._epoch, rotated_at, rotated_at + self._secret.grace)
-
-    def _retire(self, o: Observation) -> None:
-        previous, current = self._reveal(o.previous), self._reveal(o.current)
-        self._proofs.pop(previous.id, None)
-        self._touched[StepKind.RETIRE] += 1
-        self._reached_target().retire(previous, current)
-
-    def _forget(self, o: Observation) -> None:
-        assert o.previous is not None
-        self._store.forget(self._address, self._epoch, o.previous)
-
-    @property
-    def _epoch(self) -> int:
-        assert self._claimed is not None
-        return self._claimed
-
-    def _reveal(self, version: str | None) -> SecretVersion:
-        assert version is not None
-        return self._store.reveal(self._address, version)
-
-    def _reached_target(self) -> RotationTarget:
-        assert self._target is not None
-        self.at_target = True
-        return self._target
+    def _bear(self, error: TemporaryError, *, effects: bool) -> None:
+        """Look again after a fault of the store, a few times; what the target or the lease raised ends the run."""
+        throttled = isinstance(error, ThrottledError)
+        if throttled:
+            self.on_throttle()
+        self._troubles += 1
+        superseded = isinstance(error, SupersededError) and self._memory.claimed is not None
+        final = self.at_target or superseded or isinstance(error, LeaseLostError)
+        if final or self._troubles > PATIENCE or not (effects or throttled):
+            raise error
+        self._memory.state = None
+        self._pause(_FIRST_PAUSE * 2 ** (self._troubles - 1))
 
     @contextmanager
     def _scrubbed(self) -> Iterator[None]:

@@ -4,16 +4,22 @@ Pure. ``next_step`` is asked again after every step and never trusts what a jour
 answer from what is observed, so that a run can be cut anywhere and another one, on another machine, continues.
 """
 
-from rules.rotation.deciding import Decision, Done, Quarantine, Step, StepKind, next_step
-from rules.rotation.observations import Journal, Observation, SecretPolicy, TargetKind
+from rules.rotation.deciding import NORMAL, next_step
+from rules.rotation.journal import Journal
+from rules.rotation.observations import Credential, Observation, SecretPolicy, TargetKind
 from rules.rotation.planning import Downtime, Plan, plan
+from rules.rotation.steps import Action, Decision, Done, Order, Quarantine, Step, StepKind
 
 __all__ = [
+    "NORMAL",
+    "Action",
+    "Credential",
     "Decision",
     "Done",
     "Downtime",
     "Journal",
     "Observation",
+    "Order",
     "Plan",
     "Quarantine",
     "SecretPolicy",

@@ -1,10 +1,12 @@
 """What is observed of one secret before a step is decided: pointers of the store, proofs from the target, journal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
+
+from rules.rotation.journal import Journal
 
 
 class TargetKind(StrEnum):
@@ -15,6 +17,12 @@ class TargetKind(StrEnum):
 
     ALTERNATING = "alternating"
     """Two accounts take turns, so that the old credential works until it is retired."""
+
+    DUAL = "dual"
+    """One account that accepts two passwords at a time."""
+
+    MINT = "mint"
+    """The target makes the credential itself and shows it once; each has an id and can be taken back by it."""
 
     SINGLE_SLOT = "single-slot"
     """One account with one password: the old one dies in the moment the new one is applied."""
@@ -39,66 +47,36 @@ class SecretPolicy(Protocol):
     def grace(self) -> timedelta:
         """How long the old version is kept alive after the new one became current."""
 
+    @property
+    def jitter(self) -> timedelta | None:
+        """How much earlier than due a rotation may come, so that secrets made together do not rotate together."""
+
+    @property
+    def before_expiry(self) -> timedelta | None:
+        """How long before the credential or its entry in the store expires it is rotated."""
+
+    @property
+    def blackouts(self) -> Sequence[str]:
+        """Dates on which no rotation may begin (see ``rules.rotation.blackouts``)."""
+
 
 @dataclass(frozen=True, slots=True)
-class Journal:
-    """What a rotation writes down before each effect, without any value; it lives where the secret lives.
+class Credential:
+    """One credential that a mint-style target lists; never its value.
 
     Attributes:
-        epoch: counts the claims; a writer whose epoch is not this one has been superseded.
-        rotation_id: names the rotation under way or, between rotations, the last one.
-        base: the version that was current when the pending one was staged.
-        pending: the staged version, until it is confirmed as current.
-        confirmed: the version that was last confirmed as current.
-        rotated_at: when that was (aware, UTC).
-        retire_after: when the previous version may be retired (aware, UTC); None when nothing is to be retired.
+        id: what the target calls it.
+        created_at: when it was made (aware, UTC), or None where the target does not say.
+        used: whether it was ever used, or None where the target does not say.
+        expires_at: when it stops working (aware, UTC), or None where it does not or the target does not say.
+        enabled: whether it is accepted.
     """
 
-    epoch: int = 0
-    rotation_id: str = ""
-    base: str | None = None
-    pending: str | None = None
-    confirmed: str | None = None
-    rotated_at: datetime | None = None
-    retire_after: datetime | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the journal as JSON values."""
-        return {
-            "epoch": self.epoch,
-            "rotation_id": self.rotation_id,
-            "base": self.base,
-            "pending": self.pending,
-            "confirmed": self.confirmed,
-            "rotated_at": self.rotated_at.isoformat() if self.rotated_at else None,
-            "retire_after": self.retire_after.isoformat() if self.retire_after else None,
-        }
-
-
-def journal_from_json(document: Mapping[str, Any]) -> Journal:
-    """Return the journal that ``to_json`` wrote.
-
-    Raises:
-        KeyError, TypeError, ValueError: if the document is not such a journal.
-    """
-    return Journal(
-        epoch=int(document["epoch"]),
-        rotation_id=str(document["rotation_id"]),
-        base=document["base"],
-        pending=document["pending"],
-        confirmed=document["confirmed"],
-        rotated_at=_instant(document["rotated_at"]),
-        retire_after=_instant(document["retire_after"]),
-    )
-
-
-def _instant(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        raise ValueError("an instant without a time zone")
-    return instant
+    id: str
+    created_at: datetime | None = None
+    used: bool | None = None
+    expires_at: datetime | None = None
+    enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +91,18 @@ class Observation:
         pending: the version that is staged, or None.
         previous: the version that was current before, while it is kept, or None.
         journal: what the store's journal says.
+        expires_at: when the store says that the secret expires (aware, UTC), or None.
         claimed: the epoch that the asking run holds, or None while it holds none.
         proofs: by version id, whether a login with it succeeded (without a target: whether it could be read back).
             A version that is missing has not been tried since the target was last changed.
+        strict: versions whose account was seen to refuse some credential, so that an accepted one proves something.
+        accounts: by version id, the account or credential id that it names, as far as it was revealed.
+        credentials: what a mint-style target lists, or None while it was not asked since it was last changed.
+        capacity: how many credentials a mint-style target allows at a time, or None for no limit.
+        fresh: whether the asking run itself made the pending version, so that the target cannot know it yet.
         applied: how often the asking run applied the pending version.
+        rejected: how often the target's own rules refused the pending version in this run.
+        undone: how often the asking run took the pending version back from the target.
         retired: how often the asking run retired the previous version.
     """
 
@@ -125,7 +111,15 @@ class Observation:
     pending: str | None = None
     previous: str | None = None
     journal: Journal = field(default_factory=Journal)
+    expires_at: datetime | None = None
     claimed: int | None = None
     proofs: Mapping[str, bool] = field(default_factory=dict)
+    strict: frozenset[str] = frozenset()
+    accounts: Mapping[str, str | None] = field(default_factory=dict)
+    credentials: tuple[Credential, ...] | None = None
+    capacity: int | None = None
+    fresh: bool = False
     applied: int = 0
+    rejected: int = 0
+    undone: int = 0
     retired: int = 0

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 
 from rules.errors import TemporaryError, VigilesError
 from rules.findings import Change, Finding, Outcome, Rule, Severity, Subject
-from rules.rotation.deciding import Done, Quarantine, Step, StepKind, describe_schedule
+from rules.rotation import rights
 from rules.rotation.observations import Observation, SecretPolicy, TargetKind
 from rules.rotation.planning import Downtime, Plan
+from rules.rotation.rights import Needs
+from rules.rotation.schedule import describe_schedule, expiry
+from rules.rotation.steps import Done, Quarantine, Step, StepKind
 
 ROTATION_DUE = Rule(
     id="rotation-due",
@@ -51,6 +54,12 @@ CHANGED_OUTSIDE = Rule(
     title="Only rotations change a secret that is rotated",
     remedy="Find out who changed it. The next rotation takes the present value as its starting point.",
 )
+EXPIRES_FIRST = Rule(
+    id="credential-expires-first",
+    severity=Severity.HIGH,
+    title="No credential expires before its rotation may begin",
+    remedy="Widen the window, shorten the blackout, or rotate it now: order an emergency for this secret.",
+)
 TOO_MANY_CHANGES = Rule(
     id="too-many-changes",
     severity=Severity.HIGH,
@@ -68,7 +77,9 @@ RULES = (
     STORE_UNREADABLE,
     TARGET_UNCHECKED,
     CHANGED_OUTSIDE,
+    EXPIRES_FIRST,
     TOO_MANY_CHANGES,
+    *rights.RULES,
 )
 
 
@@ -78,7 +89,13 @@ def secret_subject(policy_name: str, secret: SecretPolicy) -> Subject:
 
 
 def judge(
-    subject: Subject, secret: SecretPolicy, observation: Observation, coming: Plan, *, enforced: bool = False
+    subject: Subject,
+    secret: SecretPolicy,
+    observation: Observation,
+    coming: Plan,
+    *,
+    enforced: bool = False,
+    needs: Needs | None = None,
 ) -> list[Finding]:
     """Return the findings of one secret that could be observed.
 
@@ -88,25 +105,35 @@ def judge(
         observation: what was seen last.
         coming: the plan from there.
         enforced: whether a run in enforce mode has just done what could be done.
+        needs: what the rotation needs, where that was asked.
     """
-    state = _state(subject, secret, observation, coming, enforced=enforced)
-    return [state, *_outside(subject, observation), *_single_slot(subject, observation)]
+    evidence = _evidence(secret, observation, coming) | (rights.evidence(needs) if needs else {})
+    state = _state(subject, observation, coming, evidence, enforced=enforced)
+    lacking = rights.judge(subject, needs) if needs else []
+    return [
+        state,
+        *_outside(subject, observation),
+        *_single_slot(subject, observation),
+        *_late(subject, coming),
+        *lacking,
+    ]
 
 
-def _state(subject: Subject, secret: SecretPolicy, o: Observation, coming: Plan, *, enforced: bool) -> Finding:
-    evidence = _evidence(secret, o, coming)
+def _state(subject: Subject, o: Observation, coming: Plan, evidence: dict[str, str], *, enforced: bool) -> Finding:
     if isinstance(coming.ends, Quarantine):
         return ROTATION_QUARANTINED.failed(subject, coming.ends.reason, **evidence)
     if not coming.changes_now:
         return _at_rest(subject, coming.ends, coming, evidence)
     first = next(s.step for s in coming.steps if s.step.has_effect)
-    if enforced or any((o.pending, o.previous, o.journal.pending)):
+    if enforced or any((o.pending, o.previous, o.journal.pending, o.journal.intent_at)):
         message = f"A rotation is under way and not finished. {first.reason}"
         return ROTATION_INCOMPLETE.failed(subject, message, **evidence)
     return ROTATION_DUE.failed(subject, f"{_why(coming)} Steps: {evidence['steps']}.", **evidence)
 
 
 def _at_rest(subject: Subject, ends: Done, coming: Plan, evidence: dict[str, str]) -> Finding:
+    if ends.problem:
+        return ROTATION_INCOMPLETE.failed(subject, ends.reason, **evidence)
     if ends.due:
         return ROTATION_DUE.skipped(subject, ends.reason, **evidence)
     later = next((s for s in coming.steps if s.not_before), None)
@@ -117,20 +144,46 @@ def _at_rest(subject: Subject, ends: Done, coming: Plan, evidence: dict[str, str
 
 
 def _why(coming: Plan) -> str:
-    # The claim's reason names the step it is for; the stage step alone says why now.
-    stage = next(s.step for s in coming.steps if s.step.kind is StepKind.STAGE)
-    return stage.reason.split(" Generate ")[0]
+    # The claim's reason names the step it is for; the step after it alone says why now.
+    first = next(s.step for s in coming.steps if s.step.has_effect and s.step.kind is not StepKind.CLAIM)
+    return first.reason.split(" Generate ")[0].split(" Write down ")[0]
 
 
 def _evidence(secret: SecretPolicy, o: Observation, coming: Plan) -> dict[str, str]:
     steps = [s.step.kind.value + (f" (from {s.not_before:%Y-%m-%d %H:%M} UTC)" if s.not_before else "")
              for s in coming.steps]  # fmt: skip
-    facts = {"schedule": describe_schedule(secret), "target": o.kind.value, "epoch": str(o.journal.epoch)}
+    facts = {
+        "state": _standing(o),
+        "schedule": describe_schedule(secret),
+        "target": o.kind.value,
+        "epoch": str(o.journal.epoch),
+    }
     if o.journal.rotated_at:
         facts["rotated"] = o.journal.rotated_at.isoformat(timespec="seconds")
+    expires = expiry(o)
+    if expires is not None:
+        facts["expires"] = expires.isoformat(timespec="seconds")
     if steps:
         facts |= {"steps": ", ".join(steps), "downtime": coming.downtime.value, "notice": coming.notice}
     return facts
+
+
+def _standing(o: Observation) -> str:
+    if o.journal.pending is not None and o.current == o.journal.pending:
+        return "promoted, not confirmed"
+    if o.pending is not None:
+        return "staged"
+    if o.journal.intent_at is not None:
+        return "about to mint"
+    if o.previous is not None:
+        return "rotated, in grace"
+    return "at rest" if o.journal.rotated_at else "never rotated"
+
+
+def _late(subject: Subject, coming: Plan) -> list[Finding]:
+    if not isinstance(coming.ends, Done) or not coming.ends.late:
+        return []
+    return [EXPIRES_FIRST.failed(subject, coming.ends.reason)]
 
 
 def _outside(subject: Subject, o: Observation) -> list[Finding]:

@@ -72,7 +72,7 @@ def parse_window(text: str) -> Window:
     start, end = _minutes(match["start"]), _minutes(match["end"])
     if start in (end, _MIDNIGHT):
         raise ValueError("a window has a length: its start and end differ, and it starts before 24:00")
-    return Window(text, _days(match["days"]), start, end, _zone(match["zone"]))
+    return Window(text, _days(match["days"]), start, end, time_zone(match["zone"]))
 
 
 _MIDNIGHT = 24 * 60
@@ -97,7 +97,12 @@ def _days(text: str | None) -> frozenset[int]:
     return frozenset(days)
 
 
-def _zone(name: str) -> ZoneInfo:
+def time_zone(name: str) -> ZoneInfo:
+    """Return the zone of that name.
+
+    Raises:
+        ValueError: if the time zone database has none.
+    """
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
