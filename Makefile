@@ -50,6 +50,7 @@ servers: ## Install the Debian servers that the tests want (root)
 bench: install ## Run the side-by-side benchmarks
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/local_sweep.py
+	$(BIN)/python benchmarks/rotation.py
 
 lock: ## Renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \

@@ -16,8 +16,8 @@ from flows.reporting.publishing import conclude
 from flows.rotating.fleet import Pace, each
 from flows.rotating.loading import Blocks
 from flows.rotating.one_secret import Outcome, Seen, Task, observe, rotate
-from flows.rotating.orders import chosen, order_of
-from rules.errors import VigilesError
+from flows.rotating.orders import ORDER_FITS, check, chosen, order_of
+from rules.errors import BadInputError, VigilesError
 from rules.exclusion import EXCLUSION
 from rules.findings import Change, Finding, Subject
 from rules.rotation import verdicts
@@ -34,7 +34,7 @@ def rotate_secrets(
     policy: RotationPolicy,
     mode: Literal["audit", "enforce"] = "audit",
     action: Literal["rotate", "roll-back", "emergency"] = "rotate",
-    secrets: list[str] | None = None,
+    secrets: list[str] = [],  # noqa: B006 - nobody changes it, and the run form wants a plain list
     accept_outage: bool = False,
 ) -> State[Any]:
     """Rotate the secrets of a policy that are due, without a moment in which the stored value does not work.
@@ -50,15 +50,21 @@ def rotate_secrets(
     findings: list[Finding] = []
     changes: list[Change] = []
     try:
-        entries = chosen(policy, secrets or [], action)
+        check(policy, secrets, action, accept_outage=accept_outage)
+        entries = chosen(policy, secrets)
         with exclusive(NAME, policy.name, mode) as lease:
             order = order_of(action, now, accept_outage=accept_outage)
             shared = Task(policy.name, now, order, lease.check, Blocks())
-            seen = [s for some in _batches(entries) for s in observe_secrets(_opaque(shared), _opaque(some), mode == "audit")]
+            seen = [
+                s
+                for some in _batches(entries)
+                for s in observe_secrets(_opaque(shared), _opaque(some), mode == "audit")
+            ]
             findings, changes = _act(policy, mode, shared, seen)
     except VigilesError as error:
+        rule = ORDER_FITS if isinstance(error, BadInputError) else EXCLUSION
         subject = Subject("policy", policy.name, policy.name)
-        findings = [*findings, EXCLUSION.unchecked(subject, error.message, error.advice)]
+        findings = [*findings, rule.unchecked(subject, error.message, error.advice)]
     return conclude(NAME, policy, mode, now, findings, changes)
 
 

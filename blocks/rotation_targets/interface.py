@@ -20,9 +20,9 @@ class RejectedError(PermanentError):
 class RotationTarget(Block, ABC):
     """A system that checks a credential and can be given another one.
 
-    Every call ends within ``call_seconds``. Any method raises ``TemporaryError`` where the same call may succeed later
-    (the system cannot be reached, is full or starting) and ``PermanentError`` where somebody has to act; no error ever
-    holds a value.
+    Whatever a call changes, it changes within ``call_seconds``. Any method raises ``TemporaryError`` where the same
+    call may succeed later (the system cannot be reached, is full or starting) and ``PermanentError`` where somebody
+    has to act; no error ever holds a value.
 
     Targets take a value that we make (``apply``) or make one themselves (``mint``); a block implements one of the two.
     A single-slot target's ``apply`` is also what sets the old value back in a rollback.
@@ -36,7 +36,7 @@ class RotationTarget(Block, ABC):
     @property
     @abstractmethod
     def call_seconds(self) -> float:
-        """The longest that one call may take, in seconds; a run must hold its lease for longer than that."""
+        """Seconds from the beginning of a call to its last change, at most: a lease has to last for longer."""
 
     @abstractmethod
     def preflight(self) -> None:

@@ -2,17 +2,16 @@
 
 from typing import Any, ClassVar, Literal
 
-from prefect.blocks.core import Block
-from prefect.blocks.system import Secret
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, field_validator
 
 from blocks.policies.interface import policy_error
 from blocks.presentation import DOCUMENTATION_URL, LOGO_URL
+from blocks.rotation_targets.admin_secret import AdminSecret, load_password
 from blocks.rotation_targets.interface import RotationTarget, UnprovableError
 from blocks.rotation_targets.postgres_session import Login, Server, Session
 from blocks.secret_stores.generation import generate_password
 from blocks.secret_stores.interface import SecretVersion
-from rules.errors import PermanentError, VigilesError
+from rules.errors import PermanentError
 from rules.rotation import TargetKind
 
 
@@ -46,7 +45,9 @@ class PostgresRole(RotationTarget):
         max_length=2,
     )
     admin_user: str = Field(description="A role that may set the passwords of the others.", min_length=1)
-    admin_secret: str = Field(description="Prefect Secret block with its password, such as secret/warehouse-admin.")
+    admin_secret: AdminSecret = Field(
+        description="Prefect Secret block with its password, such as secret/warehouse-admin."
+    )
     sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = Field(
         default="prefer", description="How the connection is encrypted; verify-full for anything but a loopback."
     )
@@ -58,13 +59,6 @@ class PostgresRole(RotationTarget):
         if len(set(roles)) != len(roles) or not all(roles):
             raise policy_error("P045", "the roles of a target are two different names", "Name one role, or two.")
         return roles
-
-    @field_validator("admin_secret")
-    @classmethod
-    def _secret_slug(cls, slug: str) -> str:
-        if not slug.startswith("secret/") or slug == "secret/":
-            raise policy_error("P077", "the admin password is named as secret/NAME", "Save it as a Secret block first.")
-        return slug
 
     @property
     def kind(self) -> TargetKind:
@@ -137,26 +131,3 @@ class PostgresRole(RotationTarget):
 
     def _admin(self) -> Session:
         return self._server().session(Login(self.admin_user, load_password(self.admin_secret)))
-
-
-def load_password(slug: str) -> SecretStr:
-    """Return the text of a Prefect Secret block as it is: ``Secret.get`` would decode ``12345`` as a number.
-
-    Args:
-        slug: such as ``secret/warehouse-admin``.
-
-    Raises:
-        PermanentError: if there is no such block, or it holds no text.
-    """
-    failure: VigilesError
-    try:
-        block = Block.load(slug)
-    except ValueError:
-        failure = PermanentError(f"There is no block {slug}.", "Save the password as a Secret block of that name.")
-    else:
-        value = block.value.get_secret_value() if isinstance(block, Secret) else None
-        if isinstance(value, str) and value:
-            return SecretStr(value)
-        failure = PermanentError(f"Block {slug} does not hold a text.", "Save the password as a Secret block of text.")
-    # Outside of `except`: the cause may hold the block's content.
-    raise failure

@@ -8,7 +8,8 @@ from rules.errors import PermanentError
 Pair = tuple[str | None, str]
 """Account, if the secret names one, and password."""
 
-_DECODER = json.JSONDecoder()
+# Numbers stay text: Python refuses very long ones.
+_DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
 _SPACE = " \t\r\n"
 
 
@@ -74,11 +75,12 @@ def _fields(text: str) -> Mapping[str, tuple[int, int]]:
                 raise PermanentError("The secret's JSON names a field twice.", "Repair it: readers disagree on such.")
             found[name] = (start, end)
             at = _after_space(text, end)
-            if text[at] == ",":
+            if text[at] != "}":
+                _expect(text, at, ",")
                 at = _after_space(text, at + 1)
                 _expect(text, at, '"')
         _expect_end(text, _after_space(text, at + 1))
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, RecursionError):
         pass
     else:
         return found

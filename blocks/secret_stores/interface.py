@@ -181,7 +181,7 @@ class SecretStore(Block, ABC):
             What is true after the claim.
 
         Raises:
-            SupersededError: if the journal's epoch is another one by now.
+            SupersededError: if the journal is another one by now: another epoch, or a late write of the same one.
         """
 
     @abstractmethod

@@ -120,13 +120,11 @@ class SidecarStore(SecretStore, ABC):
         """Claim the next epoch in the record (see ``SecretStore``)."""
         with self._locked(address, writing=True):
             loaded = self._fenced(address, seen.journal.epoch)
+            if self._record(loaded).journal != seen.journal:
+                # The new journal is made from the one that was seen: an older one would undo what was written since.
+                raise SupersededError(f"{address} is not what was observed.", "Run again.")
             state = self._saved(address, loaded, replace(self._record(loaded), journal=journal))
-            if not self.compares_main or loaded.main is None or state.pending in {None, state.current}:
-                return state
-            # Who loaded the secret before this claim cannot save it any more; see `promote` for the other half.
-            with suppress(ConflictError):
-                self._save_main(address, loaded, loaded.main)
-            return self._state(address, self._load(address))
+            return self._outdated(address) if self.compares_main and state.pending else state
 
     def record(self, address: SecretAddress, journal: Journal) -> StoreState:
         """Replace the journal in the record (see ``SecretStore``)."""
@@ -209,6 +207,17 @@ class SidecarStore(SecretStore, ABC):
             message = f"{address} is at epoch {found}, this run holds {epoch}."
             raise SupersededError(message, "Another run works on it; run again when it has ended.")
         return loaded
+
+    def _outdated(self, address: SecretAddress) -> StoreState:
+        """Let nobody promote who loaded the secret before this claim; ``promote`` does the other half."""
+        loaded = self._load(address)
+        state = self._state(address, loaded)
+        if loaded.main is None or state.pending in {None, state.current}:
+            return state
+        # Who changed the secret just now has outdated it, too.
+        with suppress(ConflictError):
+            self._save_main(address, loaded, loaded.main)
+        return self._state(address, self._load(address))
 
     def _saved(self, address: SecretAddress, loaded: Loaded, record: Record) -> StoreState:
         self._save_record(address, loaded, record)

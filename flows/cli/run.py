@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -29,6 +30,7 @@ any other, with its report as an artifact; secrets and stores are reached from t
 Examples:
   vigiles run verify-placement --policy policies/placement.yaml
   vigiles run rotate-secrets --policy production --mode enforce
+  vigiles run rotate-secrets --policy production --mode enforce --secret warehouse --action roll-back
   vigiles run enforce-retention --policy retention-policy/production --json report.json
 
 \b
@@ -61,6 +63,14 @@ class Mode(StrEnum):
     ENFORCE = "enforce"
 
 
+class OrderedAction(StrEnum):
+    """What to do with the secrets of a rotation."""
+
+    ROTATE = "rotate"
+    ROLL_BACK = "roll-back"
+    EMERGENCY = "emergency"
+
+
 def run(
     context: typer.Context,
     flow: Annotated[FlowName, typer.Argument(metavar="FLOW", help=f"One of {', '.join(FlowName)}.")],
@@ -69,6 +79,20 @@ def run(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the whole report to this file.")
     ] = None,
+    secret: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="rotate-secrets: only this secret; may be repeated.")
+    ] = None,
+    action: Annotated[
+        OrderedAction,
+        typer.Option(
+            help="rotate-secrets: rotate what is due; roll-back takes a rotation of the named secrets back while the "
+            "version before still works; emergency rotates them now and retires the old credential at once."
+        ),
+    ] = OrderedAction.ROTATE,
+    accept_outage: Annotated[
+        bool,
+        typer.Option("--accept-outage", help="rotate-secrets: in an emergency, cut the current credential off first."),
+    ] = False,
 ) -> None:
     """Run a flow and show what it found."""
     if json_file is not None:
@@ -79,11 +103,12 @@ def run(
 
     # A file is judged before the server is asked for anything.
     block = chosen_policy(policy, flow)
+    order = ordered(flow, block, secret or [], action, accept_outage=accept_outage)
     require_answer()
     if not context.find_root().params.get("debug"):
         quieten()
     say(f"Running {flow.value} with the policy {block.name}, mode {mode.value} ...")
-    report, address = run_flow(flow, block, mode.value)
+    report, address = run_flow(flow, block, mode.value, order)
     # Written first: whoever reads the output may leave before its end.
     if json_file is not None:
         write_report(json_file, report)
@@ -91,6 +116,34 @@ def run(
     if json_file is not None:
         say(f"Report: {json_file}")
     raise typer.Exit(report.exit_code)
+
+
+def ordered(
+    flow: FlowName, policy: "Policy", secrets: list[str], action: OrderedAction, *, accept_outage: bool
+) -> dict[str, object]:
+    """Return the parameters of rotate-secrets that say what to do with which secrets; none for another flow.
+
+    Args:
+        flow: which flow.
+        policy: its policy.
+        secrets: names of secrets of the policy; all of them if empty.
+        action: what to do.
+        accept_outage: whether consumers may be cut off.
+
+    Raises:
+        BadInputError: if the flow is another one, or the order does not fit the policy.
+    """
+    order: dict[str, object] = {"secrets": secrets, "action": action.value, "accept_outage": accept_outage}
+    if flow is FlowName.ROTATE_SECRETS:
+        from blocks.policies.rotation import RotationPolicy
+        from flows.rotating.orders import check
+
+        assert isinstance(policy, RotationPolicy)
+        check(policy, secrets, action.value, accept_outage=accept_outage)
+        return order
+    if secrets or action is not OrderedAction.ROTATE or accept_outage:
+        raise BadInputError(f"--secret, --action and --accept-outage are for rotate-secrets, not for {flow.value}.")
+    return {}
 
 
 def require_writable(path: Path) -> Path:
@@ -143,13 +196,16 @@ def write_report(path: Path, report: Report) -> None:
         ) from None
 
 
-def run_flow(flow: FlowName, policy: "Policy | str", mode: str) -> tuple[Report, str]:
+def run_flow(
+    flow: FlowName, policy: "Policy | str", mode: str, order: Mapping[str, object] | None = None
+) -> tuple[Report, str]:
     """Run a flow in this process and return its report, and where the Prefect UI shows the run (may be empty).
 
     Args:
         flow: which flow.
         policy: the policy, or what ``--policy`` takes.
         mode: ``audit`` or ``enforce``.
+        order: further parameters of the flow.
 
     Raises:
         VigilesError: if there is no such policy, the server does not answer, or the run ended without a report.
@@ -162,7 +218,7 @@ def run_flow(flow: FlowName, policy: "Policy | str", mode: str) -> tuple[Report,
     function = getattr(import_module(f"flows.{flow.function}"), flow.function)
     policy = chosen_policy(policy, flow) if isinstance(policy, str) else policy
     try:
-        state = function(policy=policy, mode=mode, return_state=True)
+        state = function(policy=policy, mode=mode, return_state=True, **(order or {}))
     except httpx.HTTPError as error:
         problem = f"The Prefect server stopped answering ({type(error).__name__})."
         raise TemporaryError(problem, "Look at the run in the Prefect UI, then run again.") from None

@@ -12,6 +12,7 @@ from blocks.rotation_targets.interface import RejectedError, RotationTarget, Unp
 from blocks.secret_stores.generation import generate_password
 from blocks.secret_stores.interface import ConflictError, SecretStore, SecretVersion, StoreState, VersionGoneError
 from flows.rotating.memory import Memory
+from rules.errors import PermanentError
 from rules.rotation import Action, Order, Step, StepKind, TargetKind, journal
 
 _NO_GRACE = timedelta(0)
@@ -77,6 +78,9 @@ class Effects:
 
     def _intend(self, now: datetime) -> None:
         live = tuple(credential.id for credential in self._memory.credentials or ())
+        if len(" ".join(live)) > journal.LONGEST:
+            message = f"The target has {len(live)} credentials, too many to write down before another one is minted."
+            raise PermanentError(message, "Delete those that nobody uses.")
         self._memory.state = self._store.record(self._address, journal.intended(self._state.journal, live, now))
 
     def _reclaim(self, credential: str) -> None:
@@ -104,20 +108,25 @@ class Effects:
             username = self._target.next_username(current.username if current else None)
         if self._address.username is None:
             username = None
-        self._begin(self._state.journal, username, generate_password(self._secret.length))
-        self._memory.fresh = True
+        self._memory.fresh = self._begin(self._state.journal, username, generate_password(self._secret.length))
 
     def _revert(self) -> None:
         previous = self._reveal(self._state.previous)
         written = journal.reverting(self._state.journal, secrets.token_hex(8))
         self._begin(written, previous.username, previous.password)
 
-    def _begin(self, written: journal.Journal, username: str | None, password: SecretStr) -> None:
+    def _begin(self, written: journal.Journal, username: str | None, password: SecretStr) -> bool:
+        """Stage a version; return whether it is certain that this one is pending, and not one of an earlier attempt."""
+        certain = not self._memory.in_doubt
         self._memory.begin_another()
+        self._memory.in_doubt = True
         state = self._store.stage(self._address, written, username, password)
+        self._memory.in_doubt = False
         self._memory.state = state
-        if state.pending is not None:
+        if certain and state.pending is not None:
             self._memory.values[state.pending] = SecretVersion(id=state.pending, username=username, password=password)
+        self._memory.made = certain
+        return certain
 
     def _apply(self) -> None:
         pending = self._reveal(self._state.pending)
@@ -132,6 +141,9 @@ class Effects:
                 self._memory.rejected += 1
 
     def _verify(self, version: str) -> None:
+        if self._target is None:
+            # Nobody else would notice that the store holds something else than what it was given.
+            self._memory.values.pop(version, None)
         try:
             credential = self._reveal(version)
         except VersionGoneError:
@@ -160,7 +172,7 @@ class Effects:
             message = "What consumers read is not what was stored as pending."
             raise ConflictError(message, "Nothing was retired. See what the store does to values.")
         # The grace counts from now; a clock that was set back meanwhile must not make the version older than the run.
-        at = max(datetime.now(UTC), now)
+        at = self._order.counted(max(datetime.now(UTC), now), made=self._memory.made)
         written = journal.confirmed(self._state.journal, current, at, self._grace())
         self._memory.state = self._store.confirm(self._address, written)
 

@@ -5,6 +5,7 @@ Each store has a pace of its own, so that one that is slow or throttles delays n
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -83,18 +84,23 @@ def each(
         paces: the pace of each store.
         work: does the work; what it raises ends all, so it should turn failures into results.
     """
+    results: dict[int, _Result] = {}
+    waiting: dict[str, deque[tuple[int, _Item]]] = {}
+    for index, item in enumerate(items):
+        waiting.setdefault(store(item), deque()).append((index, item))
+
+    def next_one(name: str) -> None:
+        # The place comes first: whoever waited for one takes what is most urgent then.
+        with paces[name].place():
+            index, item = waiting[name].popleft()
+            results[index] = work(item)
+
     with ExitStack() as stack:
-        pools: dict[str, ThreadPoolExecutor] = {}
-        futures: list[Future[_Result]] = []
-        for item in items:
-            name = store(item)
-            if name not in pools:
-                pools[name] = stack.enter_context(ThreadPoolExecutor(MOST, thread_name_prefix="vigiles-rotate"))
+        futures: list[Future[None]] = []
+        for name, queue in waiting.items():
+            pool = stack.enter_context(ThreadPoolExecutor(min(MOST, len(queue)), thread_name_prefix="vigiles-rotate"))
             # Threads do not inherit Prefect's settings by themselves.
-            futures.append(pools[name].submit(copy_context().run, _paced, paces[name], work, item))
-        return [future.result() for future in futures]
-
-
-def _paced(pace: Pace, work: Callable[[_Item], _Result], item: _Item) -> _Result:
-    with pace.place():
-        return work(item)
+            futures += [pool.submit(copy_context().run, next_one, name) for _ in range(len(queue))]
+        for future in futures:
+            future.result()
+    return [results[index] for index in range(len(items))]

@@ -17,7 +17,9 @@ class Memory:
         proofs: by version id, whether a login succeeded since the target was last changed.
         refused: accounts that were seen to refuse some credential.
         credentials: what a mint-style target listed since it was last changed.
+        made: whether this run staged the version that is pending, or was until it was promoted.
         fresh: whether this run made the pending version.
+        in_doubt: whether a version of this run may have been stored although no answer came.
         applied: how often it applied the pending version.
         rejected: how often the target's rules refused that.
         undone: how often it took the pending version back.
@@ -30,7 +32,9 @@ class Memory:
     proofs: dict[str, bool] = field(default_factory=dict)
     refused: set[str | None] = field(default_factory=set)
     credentials: tuple[Credential, ...] | None = None
+    made: bool = False
     fresh: bool = False
+    in_doubt: bool = False
     applied: int = 0
     rejected: int = 0
     undone: int = 0
@@ -54,6 +58,7 @@ class Memory:
             accounts=accounts,
             credentials=self.credentials,
             capacity=capacity,
+            made=self.made,
             fresh=self.fresh,
             applied=self.applied,
             rejected=self.rejected,
@@ -69,4 +74,4 @@ class Memory:
 
     def begin_another(self) -> None:
         """Forget what concerned a pending version that is gone or replaced."""
-        self.fresh, self.applied, self.rejected, self.undone = False, 0, 0, 0
+        self.made, self.fresh, self.applied, self.rejected, self.undone = False, False, 0, 0, 0

@@ -4,9 +4,9 @@ Nothing is remembered between two runs but what the store and the target hold.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
+from typing import TypeVar
 
 from blocks.policies.rotation import SecretEntry
 from blocks.rotation_targets.interface import RotationTarget
@@ -28,6 +28,8 @@ STORE_SECONDS = 10.0
 """How long a write to a store may take, all its calls together; the lease has to last for longer."""
 
 _FIRST_PAUSE = 0.2
+
+_T = TypeVar("_T")
 
 
 class Rotation:
@@ -81,12 +83,7 @@ class Rotation:
         Raises:
             TemporaryError, PermanentError: if it could not.
         """
-        with self._scrubbed():
-            self._store.preflight(self._secret.address)
-            if self._target is not None:
-                self._effects.at_target = True
-                self._target.preflight()
-                self._effects.at_target = False
+        self._scrubbed(self._preflight)
 
     def look(self) -> Observation:
         """Return what is true now, logins that were not tried since the target was touched left out."""
@@ -107,17 +104,26 @@ class Rotation:
         Raises:
             TemporaryError, PermanentError: from store or target, or if the lease is lost; ``step`` says at which step.
         """
-        with self._scrubbed():
-            self._check_shape()
-            for _ in range(LONGEST):
-                try:
-                    observation = self._look_in_order()
-                    decision = next_step(observation, self._secret, self._now, self._order)
-                    if not isinstance(decision, Step) or (decision.has_effect and not effects):
-                        return observation, decision
-                    self._do(decision)
-                except TemporaryError as error:
-                    self._bear(error, effects=effects)
+        return self._scrubbed(lambda: self._advance(effects=effects))
+
+    def _preflight(self) -> None:
+        self._store.preflight(self._secret.address)
+        if self._target is not None:
+            self._effects.at_target = True
+            self._target.preflight()
+            self._effects.at_target = False
+
+    def _advance(self, *, effects: bool) -> tuple[Observation, Decision]:
+        self._check_shape()
+        for _ in range(LONGEST):
+            try:
+                observation = self._look_in_order()
+                decision = next_step(observation, self._secret, self._now, self._order)
+                if not isinstance(decision, Step) or (decision.has_effect and not effects):
+                    return observation, decision
+                self._do(decision)
+            except TemporaryError as error:
+                self._bear(error, effects=effects)
         raise PermanentError(f"The rotation did not end after {LONGEST} steps.", "This is a fault of ours: report it.")
 
     def _look_in_order(self) -> Observation:
@@ -160,16 +166,14 @@ class Rotation:
         self._memory.state = None
         self._pause(_FIRST_PAUSE * 2 ** (self._troubles - 1))
 
-    @contextmanager
-    def _scrubbed(self) -> Iterator[None]:
+    def _scrubbed(self, act: Callable[[], _T]) -> _T:
         """Let our own errors pass and replace every other: its text may hold a value."""
-        kind = ""
         try:
-            yield
+            return act()
         except VigilesError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a driver raises, its text must not get out
             kind = type(error).__name__
-        if kind:
-            asked = "target" if self.at_target else "store"
-            raise PermanentError(f"The {asked} failed with an unexpected {kind}.", "Please report it.") from None
+        # Outside of `except`, and no context manager: the other error must not hang on to this one as its context.
+        asked = "target" if self.at_target else "store"
+        raise PermanentError(f"The {asked} failed with an unexpected {kind}.", "Please report it.")

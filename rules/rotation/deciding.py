@@ -51,8 +51,16 @@ def _decide(o: Observation, policy: SecretPolicy, now: datetime, order: Order) -
     if o.previous is not None:
         return retiring.confirmed(o, o.previous, now, order)
     if order.action is Action.ROLL_BACK:
-        return Done("There is no rotation that could be rolled back.", now, problem=True)
+        return _rolled_back(o, now)
     return _idle(o, policy, now, order)
+
+
+def _rolled_back(o: Observation, now: datetime) -> Done:
+    """Return the end of a roll-back: this run has taken something back, or found nothing that it could."""
+    went_on = o.journal.rotated_at is not None and o.journal.rotated_at >= now and not o.journal.is_rollback
+    if o.claimed is not None and not went_on:
+        return Done("The rotation was taken back; nothing of it is left.", now)
+    return Done("There is no rotation that could be rolled back.", now, problem=True)
 
 
 def _idle(o: Observation, policy: SecretPolicy, now: datetime, order: Order) -> Decision:
@@ -64,7 +72,7 @@ def _idle(o: Observation, policy: SecretPolicy, now: datetime, order: Order) -> 
     if isinstance(may_begin, Done) and o.journal.intent_at is None:
         return minting.strangers(o, order) or may_begin
     reason = may_begin.reason if isinstance(may_begin, Due) else "A credential was going to be minted when a run ended."
-    return _current(o, order) or _begin(o, reason)
+    return _current(o, order) or _begin(o, reason, order)
 
 
 def _current(o: Observation, order: Order) -> Decision | None:
@@ -74,13 +82,14 @@ def _current(o: Observation, order: Order) -> Decision | None:
     alive = o.proofs.get(o.current)
     if alive is None:
         return verify(o.current, "Log in with the current version before anything is changed.")
-    if order.accept_outage:
-        reason = "An outage is accepted: take the current version's access away before there is a new one."
-        return Step(StepKind.CUT, reason, o.current) if alive else None
-    return None if alive else Quarantine("The current version does not authenticate and no other is known.")
+    return (
+        None
+        if alive or order.accept_outage
+        else Quarantine("The current version does not authenticate and no other is known.")
+    )
 
 
-def _begin(o: Observation, reason: str) -> Decision:
+def _begin(o: Observation, reason: str, order: Order) -> Decision:
     if o.kind is TargetKind.MINT:
-        return minting.mint(o, reason)
+        return minting.mint(o, reason, order)
     return Step(StepKind.STAGE, f"{reason} Generate a new value and store it as pending, which no consumer reads.")

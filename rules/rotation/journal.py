@@ -9,6 +9,9 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+LONGEST = 256
+"""Characters of one text of a journal: what every provider's tags allow."""
+
 ROLLBACK = "rollback-"
 """How the id of a rotation begins that goes back to the version before."""
 
@@ -29,7 +32,8 @@ class Journal:
         confirmed: the version that was last confirmed as current.
         rotated_at: when that was (aware, UTC).
         retire_after: when the previous version may be retired (aware, UTC); None when nothing is to be retired.
-        intent_at: when a mint-style target was going to be asked for a credential (aware, UTC); None when it was not.
+        intent_at: when a mint-style target was going to be asked for a credential (aware, UTC), until one of them is
+            confirmed; None when it was not.
         live: ids of the credentials that the target listed just before that.
     """
 
@@ -106,7 +110,7 @@ def reverting(journal: Journal, rotation_id: str) -> Journal:
 
 def staged(journal: Journal, pending: str, base: str | None) -> Journal:
     """Return the journal with a pending version."""
-    return replace(journal, pending=pending, base=base, intent_at=None, live=())
+    return replace(journal, pending=pending, base=base)
 
 
 def discarded(journal: Journal) -> Journal:
@@ -124,7 +128,8 @@ def confirmed(journal: Journal, current: str, at: datetime, grace: timedelta | N
         grace: how long the previous version lives on; None where there is none to be retired.
     """
     after = at + grace if grace is not None else None
-    return replace(journal, pending=None, base=None, attempt=0, confirmed=current, rotated_at=at, retire_after=after)
+    rested = replace(journal, pending=None, base=None, attempt=0, intent_at=None, live=())
+    return replace(rested, confirmed=current, rotated_at=at, retire_after=after)
 
 
 def forgotten(journal: Journal) -> Journal:

@@ -7,19 +7,20 @@ is not among them, was made after that note and was never used is ours, and is d
 
 from datetime import timedelta
 
-from rules.rotation.observations import Credential, Observation
-from rules.rotation.steps import Decision, Order, Quarantine, Step, StepKind
+from rules.rotation.observations import Credential, Observation, TargetKind
+from rules.rotation.steps import Decision, Order, Quarantine, Step, StepKind, cut
 
 SKEW = timedelta(seconds=60)
 """How much the clocks of this machine and of the target may differ."""
 
 
-def mint(o: Observation, reason: str) -> Decision:
+def mint(o: Observation, reason: str, order: Order) -> Decision:
     """Return the step towards a new credential.
 
     Args:
         o: what is true now: nothing is staged, and the current version, if there is one, authenticates.
         reason: why a rotation begins.
+        order: what is wanted; in an emergency, what would be revoked afterwards is revoked before if it is in the way.
     """
     if o.credentials is None:
         return Step(StepKind.SURVEY, f"{reason} List the credentials that the target has.")
@@ -27,19 +28,21 @@ def mint(o: Observation, reason: str) -> Decision:
         return Step(StepKind.INTEND, f"{reason} Write down which credentials there are before another one is minted.")
     for credential in o.credentials:
         if credential.id not in o.journal.live and credential.id != _in_use(o):
-            return _stray(o, credential)
+            return strangers(o, order) or _stray(o, credential)
     if o.capacity is not None and len(o.credentials) >= o.capacity:
         others = ", ".join(c.id for c in o.credentials if c.id != _in_use(o)) or "none but the current one"
-        return Quarantine(
+        return strangers(o, order) or Quarantine(
             f"The target allows {o.capacity} credentials and has {len(o.credentials)}; those that are not current "
             f"({others}) were not minted by a rotation, so none is deleted. Delete one that nobody uses."
         )
+    if order.accept_outage and o.current is not None and o.proofs.get(o.current):
+        return cut(o.current)
     return Step(StepKind.MINT, "Let the target mint a credential, and store it as pending, which no consumer reads.")
 
 
 def strangers(o: Observation, order: Order) -> Step | None:
     """Return the step that revokes a credential beside the current one in an emergency, or None."""
-    if not order.emergency or o.current is None or o.credentials is None:
+    if o.kind is not TargetKind.MINT or not order.emergency or o.current is None or o.credentials is None:
         return None
     others = [c.id for c in o.credentials if c.id != _in_use(o)]
     if not others:

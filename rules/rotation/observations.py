@@ -99,6 +99,7 @@ class Observation:
         accounts: by version id, the account or credential id that it names, as far as it was revealed.
         credentials: what a mint-style target lists, or None while it was not asked since it was last changed.
         capacity: how many credentials a mint-style target allows at a time, or None for no limit.
+        made: whether the asking run itself staged the version that is pending, or was until it was promoted.
         fresh: whether the asking run itself made the pending version, so that the target cannot know it yet.
         applied: how often the asking run applied the pending version.
         rejected: how often the target's own rules refused the pending version in this run.
@@ -118,6 +119,7 @@ class Observation:
     accounts: Mapping[str, str | None] = field(default_factory=dict)
     credentials: tuple[Credential, ...] | None = None
     capacity: int | None = None
+    made: bool = False
     fresh: bool = False
     applied: int = 0
     rejected: int = 0

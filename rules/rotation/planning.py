@@ -82,7 +82,7 @@ def plan(observation: Observation, policy: SecretPolicy, now: datetime, order: O
             return replace(_plan(steps, o.kind, decision), due_since=since)
         steps.append(PlannedStep(decision, instant if instant > now else None))
         started = started or decision.has_effect
-        o = expected(decision, o, policy, instant)
+        o = expected(decision, o, policy, instant, order)
     return _plan(steps, o.kind, Quarantine("The plan does not end: this is a fault of ours."))
 
 
@@ -100,7 +100,7 @@ def _plan(steps: list[PlannedStep], kind: TargetKind, ends: Done | Quarantine) -
     return Plan(tuple(steps), Downtime.NONE, "Consumers that re-read the secret notice nothing.", ends)
 
 
-def expected(step: Step, o: Observation, policy: SecretPolicy, now: datetime) -> Observation:
+def expected(step: Step, o: Observation, policy: SecretPolicy, now: datetime, order: Order = NORMAL) -> Observation:
     """Return what will be observed after ``step`` where all goes well."""
     changed: dict[StepKind, Callable[[], Observation]] = {
         StepKind.CLAIM: lambda: replace(o, claimed=o.journal.epoch + 1, journal=journal.claimed(o.journal, _NEW)),
@@ -109,7 +109,8 @@ def expected(step: Step, o: Observation, policy: SecretPolicy, now: datetime) ->
         StepKind.RECLAIM: lambda: replace(
             o, credentials=tuple(c for c in o.credentials or () if c.id != step.credential)
         ),
-        StepKind.CUT: lambda: _tried(o, step.version, accepted=False),
+        # What is cut needs no retiring once it is the previous version.
+        StepKind.CUT: lambda: replace(_tried(o, step.version, accepted=False), retired=o.retired + 1),
         StepKind.MINT: lambda: _minted(o),
         StepKind.STAGE: lambda: replace(_staged(o), fresh=True),
         StepKind.REVERT: lambda: _reverted(o),
@@ -117,11 +118,13 @@ def expected(step: Step, o: Observation, policy: SecretPolicy, now: datetime) ->
         StepKind.VERIFY: lambda: _tried(o, step.version, accepted=_healthy(o, step.version)),
         StepKind.PROBE: lambda: replace(o, strict=o.strict | {str(step.version)}),
         StepKind.PROMOTE: lambda: replace(o, current=o.pending, previous=o.current),
-        StepKind.CONFIRM: lambda: confirmed(o, policy, now),
+        StepKind.CONFIRM: lambda: confirmed(o, policy, order.counted(now, made=o.made)),
         StepKind.UNDO: lambda: replace(o, undone=o.undone + 1, proofs=_tried(o, o.pending, accepted=False).proofs),
         StepKind.DISCARD: lambda: replace(o, pending=None, journal=journal.abandoned(o.journal)),
         StepKind.RETIRE: lambda: replace(o, retired=o.retired + 1, proofs=_untried(o, o.previous)),
-        StepKind.FORGET: lambda: replace(o, previous=None, journal=journal.forgotten(o.journal)),
+        StepKind.FORGET: lambda: replace(
+            o, previous=None, journal=journal.forgotten(o.journal), retired=0, credentials=None
+        ),
     }
     return changed[step.kind]()
 
@@ -136,18 +139,18 @@ def confirmed(o: Observation, policy: SecretPolicy, now: datetime) -> Observatio
 def _staged(o: Observation) -> Observation:
     # Names the version that does not exist yet, as no other is named.
     coming = f"{o.current or ''}+"
-    return replace(o, pending=coming, journal=journal.staged(o.journal, coming, o.current))
+    written = journal.staged(o.journal, coming, o.current)
+    return replace(o, pending=coming, journal=written, made=True, fresh=False, applied=0, rejected=0, undone=0)
 
 
 def _minted(o: Observation) -> Observation:
     after = _staged(o)
-    credentials = (*(o.credentials or ()), Credential(_NEW))
-    return replace(after, credentials=credentials, accounts={**o.accounts, str(after.pending): _NEW})
+    return replace(after, credentials=None, accounts={**o.accounts, str(after.pending): _NEW})
 
 
 def _reverted(o: Observation) -> Observation:
     written = journal.staged(journal.reverting(o.journal, _NEW), str(o.previous), o.current)
-    return replace(o, pending=o.previous, previous=None, journal=written)
+    return replace(o, pending=o.previous, previous=None, journal=written, made=True)
 
 
 def _listed(o: Observation) -> tuple[Credential, ...]:

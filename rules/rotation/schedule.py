@@ -74,6 +74,12 @@ def expiry(o: Observation) -> datetime | None:
     return min([*at_target, *([o.expires_at] if o.expires_at else [])], default=None)
 
 
+def expires_first(o: Observation, policy: SecretPolicy) -> datetime | None:
+    """Return when the current version expires, if that is before any rotation of it would be due, else None."""
+    due_at, expires = _due_at(o, policy)[0], expiry(o)
+    return expires if due_at is not None and expires is not None and expires <= due_at else None
+
+
 def describe_schedule(policy: SecretPolicy) -> str:
     """Return when the policy wants the secret rotated, in a few words."""
     parts = [f"every {format_duration(policy.every)}"]
@@ -95,7 +101,8 @@ def _due_at(o: Observation, policy: SecretPolicy) -> tuple[datetime | None, str]
         # Due at once; an expiry can make it no more so.
         return None, "It was never rotated."
     planned = rotated_at + policy.every - (policy.jitter or timedelta(0)) * _fraction(policy.name, rotated_at)
-    if near is not None and near < planned:
+    # A rotation since then did not move the expiry: another one would not either.
+    if near is not None and rotated_at < near < planned:
         return near, f"It expires on {when(expires or near)}."
     return planned, f"It was due on {when(planned)}."
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from rules.rotation.observations import Observation, TargetKind
-from rules.rotation.steps import Action, Decision, Done, Order, Quarantine, Step, StepKind, verify
+from rules.rotation.steps import Action, Decision, Done, Order, Quarantine, Step, StepKind, cut, verify
 
 ATTEMPTS = 2
 """How often one run applies, takes back or retires the same version before it gives up."""
@@ -96,19 +96,32 @@ def _unsafe(o: Observation, order: Order) -> Decision | None:
         alive = o.proofs.get(o.current)
         if alive is None:
             return verify(o.current, "Log in with the current version before the target is touched.")
-        if not alive and not order.accept_outage and not _own_window(o):
+        if order.accept_outage and not o.applied:
+            return cut(o.current) if alive else None
+        if not alive and not _own_window(o):
             return unexplained(o, "Neither the current nor the pending version authenticates")
     return None
 
 
 def _set(o: Observation, pending: str, now: datetime) -> Decision:
     if o.kind is TargetKind.MINT:
-        return Done("The minted credential is not accepted yet; the next run looks again.", now, problem=True)
+        return _not_accepted(o, pending, now)
     if o.rejected >= REJECTIONS:
         return _poison(o, pending)
     if o.applied >= ATTEMPTS:
         return Quarantine(f"The pending version was applied {o.applied} times and still does not authenticate.")
     return Step(StepKind.APPLY, "The pending version is stored and not yet known to the target: set it there.", pending)
+
+
+def _not_accepted(o: Observation, pending: str, now: datetime) -> Decision:
+    """Return what to do about a minted credential that does not authenticate: wait for it, if it exists at all."""
+    if o.credentials is None:
+        return Step(StepKind.SURVEY, "The minted credential is not accepted: see whether the target still lists it.")
+    if o.accounts.get(pending) not in {c.id for c in o.credentials}:
+        return Step(
+            StepKind.DISCARD, "The minted credential is gone from the target: drop it, and mint another.", pending
+        )
+    return Done("The minted credential is not accepted yet; the next run looks again.", now, problem=True)
 
 
 def _own_window(o: Observation) -> bool:

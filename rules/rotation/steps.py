@@ -1,7 +1,7 @@
 """What the rules can answer: one step, nothing to do now, or a picture that nobody should act on."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -124,6 +124,25 @@ class Order:
     def emergency(self) -> bool:
         """Whether it is an emergency."""
         return self.action is Action.EMERGENCY
+
+    def counted(self, confirmed_at: datetime, *, made: bool) -> datetime:
+        """Return the instant from which a confirmed version's age counts.
+
+        A version that was staged before the emergency may have leaked with the rest: it does not fulfil the order, so
+        it counts as older than that, and another rotation follows.
+
+        Args:
+            confirmed_at: when it is confirmed (aware, UTC).
+            made: whether the run that confirms it staged it too.
+        """
+        if self.since is None or made:
+            return confirmed_at
+        return self.since - timedelta(seconds=1)
+
+
+def cut(current: str) -> Step:
+    """Return the step that takes the current version's access away before there is another one."""
+    return Step(StepKind.CUT, "An outage is accepted: take the current version's access away at once.", current)
 
 
 def verify(version: str, reason: str) -> Step:

@@ -8,8 +8,8 @@ from rules.rotation import rights
 from rules.rotation.observations import Observation, SecretPolicy, TargetKind
 from rules.rotation.planning import Downtime, Plan
 from rules.rotation.rights import Needs
-from rules.rotation.schedule import describe_schedule, expiry
-from rules.rotation.steps import Done, Quarantine, Step, StepKind
+from rules.rotation.schedule import describe_schedule, expires_first, expiry
+from rules.rotation.steps import Done, Quarantine, Step, StepKind, when
 
 ROTATION_DUE = Rule(
     id="rotation-due",
@@ -114,7 +114,7 @@ def judge(
         state,
         *_outside(subject, observation),
         *_single_slot(subject, observation),
-        *_late(subject, coming),
+        *_late(subject, secret, observation, coming),
         *lacking,
     ]
 
@@ -180,10 +180,14 @@ def _standing(o: Observation) -> str:
     return "at rest" if o.journal.rotated_at else "never rotated"
 
 
-def _late(subject: Subject, coming: Plan) -> list[Finding]:
-    if not isinstance(coming.ends, Done) or not coming.ends.late:
-        return []
-    return [EXPIRES_FIRST.failed(subject, coming.ends.reason)]
+def _late(subject: Subject, secret: SecretPolicy, o: Observation, coming: Plan) -> list[Finding]:
+    expires = expires_first(o, secret)
+    if expires is not None:
+        message = f"It expires on {when(expires)}, before a rotation is due; the last one did not move that."
+        advice = "Extend it, or set `before_expiry` in the policy if a rotation makes a new expiry."
+        return [EXPIRES_FIRST.failed(subject, message, advice)]
+    late = isinstance(coming.ends, Done) and coming.ends.late
+    return [EXPIRES_FIRST.failed(subject, coming.ends.reason)] if late else []
 
 
 def _outside(subject: Subject, o: Observation) -> list[Finding]:

@@ -28,12 +28,20 @@ class TestEveryBlock(BlockStandardTestSuite):
 def test_the_blocks_are_those_that_policies_and_flows_need():
     assert {block.get_block_type_slug() for block in EXPORTED} == {
         "access-policy",
+        "aws-iam-user",
+        "aws-parameter-store",
+        "aws-secrets-manager-store",
+        "azure-key-vault-store",
         "env-file-store",
+        "gcp-secret-manager-store",
         "placement-policy",
         "postgres-role",
+        "prefect-secret-store",
         "prefect-server-directory",
+        "redis-user",
         "retention-policy",
         "rotation-policy",
+        "vault-kv-store",
     }
 
 

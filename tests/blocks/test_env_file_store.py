@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ from blocks.secret_stores.env_file import EnvFileStore
 from blocks.secret_stores.generation import generate_password
 from blocks.secret_stores.interface import SecretAddress
 from rules.errors import PermanentError, TemporaryError
+from rules.rotation.journal import claimed, confirmed
 
 TOKEN = SecretAddress("API_TOKEN")
 PAIR = SecretAddress("DB_PASSWORD", "DB_USER")
@@ -45,11 +46,22 @@ def store(path):
     return EnvFileStore(path=path)
 
 
+def claim(store, address=TOKEN):
+    seen = store.observe(address)
+    return store.claim(address, seen, claimed(seen.journal, "r"))
+
+
+def promote(store, staged, address=TOKEN):
+    return store.promote(address, staged.journal, staged.pending, staged.current)
+
+
+def confirm(store, state, address=TOKEN):
+    return store.confirm(address, confirmed(state.journal, state.current, NOW, timedelta(0)))
+
+
 def rotate(store, address=TOKEN, value="new", username=None):
-    epoch = store.claim(address, store.observe(address).journal.epoch, "r")
-    pending = store.stage(address, epoch, username, SecretStr(value))
-    store.promote(address, epoch, pending, store.observe(address).current)
-    store.confirm(address, epoch, NOW, NOW)
+    staged = store.stage(address, claim(store, address).journal, username, SecretStr(value))
+    return confirm(store, promote(store, staged, address), address)
 
 
 def sourced(path, key):
@@ -173,7 +185,7 @@ def make_link(path):
 )
 def test_what_is_not_safe_is_refused_with_a_reason(spoil, word, path, store):
     spoil(path)
-    for call in (lambda: store.preflight(TOKEN), lambda: store.observe(TOKEN), lambda: store.claim(TOKEN, 0, "r")):
+    for call in (lambda: store.preflight(TOKEN), lambda: store.observe(TOKEN), lambda: claim(store)):
         with pytest.raises(PermanentError, match=word):
             call()
 
@@ -226,7 +238,7 @@ def test_a_read_only_folder_is_refused_and_the_file_stays(path, store):
         os.chown(path.parent, 65534, 65534)
         said = as_another_user(lambda: store.preflight(TOKEN))
         assert "read-only" in said
-        assert "cannot be opened" in as_another_user(lambda: store.claim(TOKEN, 0, "r"))
+        assert "cannot be opened" in as_another_user(lambda: claim(store))
     else:
         with pytest.raises(PermanentError, match="read-only"):
             store.preflight(TOKEN)
@@ -236,9 +248,7 @@ def test_a_read_only_folder_is_refused_and_the_file_stays(path, store):
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 def test_a_full_disk_leaves_the_old_file_and_no_trace(path, store, monkeypatch, code):
-    epoch = store.claim(TOKEN, 0, "r")
-    pending = store.stage(TOKEN, epoch, None, SecretStr("new"))
-    expected = store.observe(TOKEN).current
+    staged = store.stage(TOKEN, claim(store).journal, None, SecretStr("new"))
     before = path.read_bytes()
 
     def full(_descriptor):
@@ -247,20 +257,20 @@ def test_a_full_disk_leaves_the_old_file_and_no_trace(path, store, monkeypatch, 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(TemporaryError, match="keeps its old content"):
-            store.promote(TOKEN, epoch, pending, expected)
+            promote(store, staged)
     assert path.read_bytes() == before
     assert not [p for p in path.parent.iterdir() if p.name.endswith("tmp")]
-    store.promote(TOKEN, epoch, pending, expected)
+    promote(store, staged)
     assert dotenv_values(path)["API_TOKEN"] == "new"
 
 
 def test_a_file_size_limit_of_the_kernel_is_a_clear_error(path):
     script = (
-        "import resource, sys; from pathlib import Path; from pydantic import SecretStr\n"
+        "import resource, sys; from pathlib import Path; from rules.rotation.journal import claimed\n"
         "from blocks.secret_stores.env_file import EnvFileStore; from blocks.secret_stores.interface import *\n"
         "store, at = EnvFileStore(path=Path(sys.argv[1])), SecretAddress('API_TOKEN')\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
-        "store.claim(at, 0, 'r')\n"
+        "seen = store.observe(at); store.claim(at, seen, claimed(seen.journal, 'r'))\n"
     )
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False)
     assert "keeps its old content: File too large" in done.stderr
@@ -278,15 +288,15 @@ def test_a_writer_waits_for_another_and_gives_up_in_time(path, store, monkeypatc
 
 
 def test_only_one_of_many_claims_of_an_epoch_wins(path):
-    outcomes = []
+    outcomes, seen = [], EnvFileStore(path=path).observe(TOKEN)
 
-    def claim():
+    def compete():
         try:
-            outcomes.append(EnvFileStore(path=path).claim(TOKEN, 0, "r"))
+            outcomes.append(EnvFileStore(path=path).claim(TOKEN, seen, claimed(seen.journal, "r")).journal.epoch)
         except TemporaryError:
             outcomes.append(None)
 
-    threads = [threading.Thread(target=claim) for _ in range(8)]
+    threads = [threading.Thread(target=compete) for _ in range(8)]
     [t.start() for t in threads]
     [t.join() for t in threads]
     assert sorted(outcomes, key=str) == [1, *[None] * 7]
@@ -364,14 +374,9 @@ def test_a_rotation_that_was_killed_anywhere_can_be_finished(path):
         process.start()
         process.join()
         store = EnvFileStore(path=path)
-        state = store.observe(PAIR)
-        epoch = store.claim(PAIR, state.journal.epoch, "r")
-        if state.journal.pending is None and state.previous is not None:
-            store.forget(PAIR, epoch, state.previous)
-        pending = store.stage(PAIR, epoch, "new-user", SecretStr(f"value-{at}"))
-        store.promote(PAIR, epoch, pending, store.observe(PAIR).current)
-        store.confirm(PAIR, epoch, NOW, NOW)
-        assert store.observe(PAIR).current == pending
+        state = rotate(store, PAIR, f"value-{at}", "new-user")
+        assert store.observe(PAIR) == state
+        assert (state.pending, state.current) == (None, state.journal.confirmed)
         assert dotenv_values(path)["DB_USER"] == "new-user"
 
 

@@ -13,8 +13,9 @@ from support import postgres as postgres_server
 from support.postgres import ADMIN, ADMIN_PASSWORD
 
 from blocks.rotation_targets import postgres_session
+from blocks.rotation_targets.admin_secret import load_password
 from blocks.rotation_targets.interface import UnprovableError
-from blocks.rotation_targets.postgres_role import PostgresRole, load_password
+from blocks.rotation_targets.postgres_role import PostgresRole
 from blocks.secret_stores.interface import SecretVersion
 from rules.errors import PermanentError, TemporaryError, VigilesError
 from rules.rotation import TargetKind

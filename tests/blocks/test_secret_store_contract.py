@@ -1,282 +1,263 @@
-"""What every secret store must do, held against each of them and against the simulator alike."""
+"""What every secret store must do, step by step, held against each of them and against the simulator alike."""
 
-from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
+from dataclasses import replace
 
 import pytest
-from dotenv import dotenv_values
-from pydantic import SecretStr
-from support.memory_store import MemoryStore
-
-from blocks.secret_stores.env_file import EnvFileStore
-from blocks.secret_stores.interface import ConflictError, SecretAddress, SupersededError, VersionGoneError
-
-NOW = datetime(2026, 3, 1, tzinfo=UTC)
-LATER = NOW + timedelta(hours=1)
-PAIR = SecretAddress("DB_PASSWORD", "DB_USER")
-ALONE = SecretAddress("API_TOKEN")
-
-
-def env_file(folder):
-    path = folder / ".env"
-    path.write_text("# first\nexport OTHER='keep me'\n")
-
-    def consume(address):
-        values = dotenv_values(path)
-        password = values.get(address.password)
-        return (values.get(address.username) if address.username else None, password) if password else None
-
-    def put(address, username, password):
-        lines = f"{address.password}={password}\n" + (f"{address.username}={username}\n" if address.username else "")
-        path.write_text("# first\nexport OTHER='keep me'\n" + lines)
-
-    return SimpleNamespace(make=lambda: EnvFileStore(path=path), consume=consume, put=put)
-
-
-def memory(_folder):
-    store = MemoryStore(label="test")
-    return SimpleNamespace(make=lambda: store, consume=store.consume, put=store.put)
-
-
-@pytest.fixture(params=[env_file, memory])
-def backend(request, tmp_path):
-    return request.param(tmp_path)
-
-
-@pytest.fixture(params=[ALONE, PAIR], ids=["value", "pair"])
-def address(request):
-    return request.param
-
-
-@pytest.fixture
-def name(address):
-    return "alice" if address.username else None
-
-
-@pytest.fixture
-def store(backend):
-    return backend.make()
-
-
-@pytest.fixture
-def staged(backend, store, address, name):
-    """A store with a current version, claimed at epoch 1, with a pending version."""
-    backend.put(address, name, "old")
-    store.claim(address, 0, "r1")
-    return store.stage(address, 1, name, SecretStr("new"))
-
-
-@pytest.fixture
-def promoted(store, address, staged):
-    store.promote(address, 1, staged, store.observe(address).current)
-    return staged
-
-
-@pytest.fixture
-def confirmed(store, address, promoted):
-    store.confirm(address, 1, NOW, LATER)
-    return promoted
-
-
-def value(store, address, version):
-    return store.reveal(address, version).password.get_secret_value()
-
-
-def test_an_unknown_secret_has_no_versions_and_an_empty_journal(store, address):
-    state = store.observe(address)
-    assert (state.current, state.pending, state.previous, state.journal.epoch) == (None, None, None, 0)
-
-
-def test_a_secret_that_was_set_outside_is_current(backend, store, address, name):
-    backend.put(address, name, "old")
-    state = store.observe(address)
-    assert value(store, address, state.current) == "old"
-    assert store.reveal(address, state.current).username == name
-    assert (state.pending, state.previous) == (None, None)
-
-
-def test_preflight_passes_and_writes_nothing(backend, store, address, name):
-    backend.put(address, name, "old")
-    before = store.observe(address)
-    store.preflight(address)
-    assert store.observe(address) == before
-
-
-def test_a_version_keeps_its_id(staged, store, address, backend):
-    before = store.observe(address)
-    assert store.observe(address) == backend.make().observe(address) == before
-    assert len({before.current, before.pending}) == 2
-
-
-def test_another_value_outside_is_another_version(backend, store, address, name, confirmed):
-    backend.put(address, name, "changed")
-    assert store.observe(address).current not in (confirmed, None)
-    assert store.observe(address).journal.confirmed == confirmed
-
-
-def test_a_claim_counts_the_epoch_and_names_the_rotation(store, address):
-    assert store.claim(address, 0, "r1") == 1
-    assert store.claim(address, 1, "r2") == 2
-    assert (store.observe(address).journal.epoch, store.observe(address).journal.rotation_id) == (2, "r2")
-
-
-@pytest.mark.parametrize("epoch", [0, 2, 7])
-def test_a_claim_of_another_epoch_is_refused(store, address, epoch):
-    store.claim(address, 0, "r1")
-    with pytest.raises(SupersededError):
-        store.claim(address, epoch, "r2")
-    assert store.observe(address).journal.rotation_id == "r1"
-
-
-def test_two_secrets_have_their_own_epochs(store):
-    store.claim(ALONE, 0, "r1")
-    assert store.observe(PAIR).journal.epoch == 0
-
-
-def test_a_staged_version_is_invisible_to_consumers(backend, store, address, name, staged):
-    assert backend.consume(address) == (name, "old")
-    state = store.observe(address)
-    assert (state.pending, state.journal.pending, state.journal.base) == (staged, staged, state.current)
-    assert value(store, address, staged) == "new"
-
-
-def test_staging_again_keeps_the_pending_version(store, address, name, staged):
-    assert store.stage(address, 1, name, SecretStr("newer")) == staged
-    assert value(store, address, staged) == "new"
-
-
-def test_a_first_version_can_be_staged_and_promoted(backend, store, address, name):
-    store.claim(address, 0, "r1")
-    pending = store.stage(address, 1, name, SecretStr("new"))
-    store.promote(address, 1, pending, None)
-    store.confirm(address, 1, NOW, LATER)
-    state = store.observe(address)
-    assert backend.consume(address) == (name, "new")
-    assert (state.current, state.previous, state.journal.retire_after) == (pending, None, None)
-
-
-def test_a_promoted_version_is_what_consumers_read(backend, store, address, name, promoted):
-    assert backend.consume(address) == (name, "new")
-    state = store.observe(address)
-    assert state.current == promoted == state.journal.pending
-    assert value(store, address, state.previous) == "old"
-    assert store.reveal(address, state.previous).username == name
-
-
-def test_promoting_again_changes_nothing(store, address, promoted):
-    before = store.observe(address)
-    store.promote(address, 1, promoted, before.previous)
-    assert store.observe(address) == before
-
-
-def test_a_promotion_over_another_current_is_refused(backend, store, address, name, staged):
-    expected = store.observe(address).current
-    backend.put(address, name, "changed")
-    with pytest.raises(ConflictError):
-        store.promote(address, 1, staged, expected)
-    assert backend.consume(address) == (name, "changed")
-
-
-def test_a_promotion_of_an_unknown_version_is_refused(backend, store, address, name, staged):
-    with pytest.raises(ConflictError):
-        store.promote(address, 1, "unknown", store.observe(address).current)
-    assert backend.consume(address) == (name, "old")
-
-
-def test_a_confirmed_version_has_its_times_written_down(store, address, confirmed):
-    state = store.observe(address)
-    assert (state.pending, state.journal.pending, state.journal.confirmed) == (None, None, confirmed)
-    assert (state.journal.rotated_at, state.journal.retire_after) == (NOW, LATER)
-
-
-def test_confirming_again_keeps_the_first_times(store, address, confirmed):
-    store.confirm(address, 1, LATER, LATER)
-    assert store.observe(address).journal.rotated_at == NOW
-
-
-def test_confirming_what_was_not_promoted_is_refused(store, address, staged):
-    with pytest.raises(ConflictError):
-        store.confirm(address, 1, NOW, LATER)
-
-
-def test_confirming_where_nothing_was_staged_is_refused(store, address):
-    store.claim(address, 0, "r1")
-    with pytest.raises(ConflictError):
-        store.confirm(address, 1, NOW, LATER)
-
-
-def test_a_forgotten_version_is_gone(backend, store, address, name, confirmed):
-    previous = store.observe(address).previous
-    store.forget(address, 1, previous)
-    state = store.observe(address)
-    assert (state.previous, state.journal.retire_after) == (None, None)
-    assert state.journal.rotated_at == NOW
-    assert backend.consume(address) == (name, "new")
-    with pytest.raises(VersionGoneError):
-        store.reveal(address, previous)
-
-
-def test_forgetting_again_changes_nothing(store, address, confirmed):
-    previous = store.observe(address).previous
-    store.forget(address, 1, previous)
-    before = store.observe(address)
-    store.forget(address, 1, previous)
-    assert store.observe(address) == before
-
-
-def test_forgetting_another_version_is_refused(store, address, confirmed):
-    with pytest.raises(ConflictError):
-        store.forget(address, 1, confirmed)
-    assert store.observe(address).previous is not None
-
-
-def test_an_unknown_version_cannot_be_revealed(store, address, staged):
-    with pytest.raises(VersionGoneError):
-        store.reveal(address, "unknown")
-
-
-WRITES = {
-    "stage": lambda s, a, v: s.stage(a, 1, "alice" if a.username else None, SecretStr("late")),
-    "promote": lambda s, a, v: s.promote(a, 1, v, s.observe(a).current),
-    "confirm": lambda s, a, v: s.confirm(a, 1, NOW, LATER),
-    "forget": lambda s, a, v: s.forget(a, 1, v),
+from support.stores.faults import refusal
+from support.stores.world import CHAINS, GRACE, NOW
+
+from blocks.secret_stores.interface import StoreState, SupersededError, VersionGoneError
+from rules.errors import PermanentError
+from rules.rotation import Journal, StepKind
+from rules.rotation.journal import claimed, staged
+
+LIVE = tuple(f"{n:08x}-aaaa-bbbb-cccc-0123456789ab" for n in range(5))
+FULL = {
+    "rotation_id": "r/2026-03-01T00:00:00+00:00",
+    "base": "0123456789abcdef",
+    "pending": "fedcba9876543210",
+    "attempt": 3,
+    "confirmed": "00112233-4455-6677-8899-aabbccddeeff",
+    "rotated_at": NOW,
+    "retire_after": NOW + GRACE,
+    "intent_at": NOW - GRACE,
+    "live": LIVE,
 }
 
 
-@pytest.mark.parametrize("write", WRITES)
-def test_a_superseded_epoch_writes_nothing(write, store, address, staged, backend):
-    store.claim(address, 1, "r1")
-    before, read = store.observe(address), backend.consume(address)
+# Reading.
+
+
+def test_a_secret_that_is_not_there_has_no_versions_or_is_refused_clearly(world):
+    if error := refusal(world.state):
+        assert error.advice
+        assert not world.backend.creates
+    else:
+        assert world.state() == StoreState(None, None, None, Journal())
+
+
+def test_a_secret_that_was_set_outside_is_current(world):
+    world.put(world.old)
+    state = world.store.observe(world.address)
+    revealed = world.store.reveal(world.address, state.current)
+    assert (revealed.username, revealed.password.get_secret_value()) == world.old
+    assert (state.pending, state.previous, state.journal) == (None, None, Journal())
+
+
+def test_observing_writes_nothing(world):
+    world.before("stage")
+    around, first = world.surroundings(), world.state()
+    assert world.state() == first
+    assert (world.surroundings(), world.consume()) == (around, world.old)
+
+
+def test_preflight_passes_and_writes_nothing(world):
+    world.before("promote")
+    before = world.state()
+    world.store.preflight(world.address)
+    assert (world.state(), world.consume()) == (before, world.old)
+
+
+def test_preflight_passes_before_anything_was_ever_claimed(world):
+    world.put(world.old)
+    world.store.preflight(world.address)
+    assert (world.state().journal, world.consume()) == (Journal(), world.old)
+
+
+def test_permissions_name_an_action_for_every_writing_step(world):
+    world.put(world.old)
+    permissions = world.store.permissions(world.address)
+    steps = {step for permission in permissions for step in permission.steps}
+    assert {StepKind.CLAIM, StepKind.STAGE, StepKind.PROMOTE, StepKind.CONFIRM, StepKind.FORGET} <= steps
+    assert all(permission.action and permission.resource for permission in permissions)
+    assert False not in {permission.granted for permission in permissions}
+
+
+def test_asking_for_permissions_changes_nothing(world):
+    before = world.after("stage")
+    world.store.permissions(world.address)
+    assert (world.state(), world.consume()) == (before, world.old)
+
+
+def test_a_store_says_what_fences_it_and_what_it_may_spend(backend):
+    store = backend.make()
+    assert store.fencing.endswith(".")
+    assert store.quota.name
+    assert store.quota.writes >= 4
+    assert store.quota.concurrency >= 1
+
+
+@pytest.mark.parametrize("step", CHAINS)
+def test_versions_have_the_same_ids_in_every_process(step, world):
+    state = world.after(step)
+    assert world.state() == world.store.observe(world.address) == state
+
+
+@pytest.mark.parametrize("step", CHAINS)
+def test_a_write_returns_what_is_observed_after_it(step, world):
+    assert world.before(step).take(step) == world.state()
+
+
+def test_another_value_outside_is_another_version(world):
+    before = world.after("confirm")
+    world.put(world.fresh("other"))
+    after = world.state()
+    assert after.current not in {before.current, None}
+    assert after.journal.confirmed == before.current
+
+
+def test_a_value_that_was_set_outside_is_revealed(world):
+    world.after("confirm")
+    other = world.fresh("other")
+    world.put(other)
+    assert world.value(world.state().current) == world.consume() == other
+
+
+@pytest.mark.parametrize("step", CHAINS)
+def test_the_current_version_is_what_consumers_read(step, world):
+    state = world.after(step)
+    assert world.value(state.current) == world.consume()
+
+
+def test_an_unknown_version_cannot_be_revealed(world):
+    world.after("stage")
+    with pytest.raises(VersionGoneError):
+        world.store.reveal(world.address, "0" * 16)
+
+
+def test_no_version_shows_its_value(world):
+    state = world.after("promote")
+    revealed = [world.store.reveal(world.address, version) for version in (state.current, state.previous)]
+    said = repr(revealed) + str(revealed) + repr(state)
+    assert not [value for value in (world.old[1], world.new[1]) if value in said]
+
+
+def test_two_secrets_do_not_touch_one_another(world):
+    other = world.again()
+    other.put(other.old)
+    world.after("confirm")
+    assert replace(other.state(), current=None) == StoreState(None, None, None, Journal())
+    assert (other.consume(), world.consume()) == (other.old, world.new)
+
+
+# Claiming and the journal.
+
+
+def test_a_claim_counts_the_epoch_and_names_the_rotation(world):
+    world.put(world.old)
+    first = world.take("claim")
+    second = world.store.claim(world.address, first, claimed(first.journal, "rotation-2"))
+    assert (first.journal.epoch, second.journal.epoch) == (1, 2)
+    assert world.state().journal.rotation_id == "rotation-2"
+
+
+@pytest.mark.parametrize("epoch", [0, 2, 7])
+def test_a_claim_of_another_epoch_is_refused(epoch, world):
+    state = world.after("claim")
+    seen = replace(state, journal=replace(state.journal, epoch=epoch))
     with pytest.raises(SupersededError):
-        WRITES[write](store, address, staged)
-    assert (store.observe(address), backend.consume(address)) == (before, read)
+        world.store.claim(world.address, seen, claimed(seen.journal, "thief"))
+    assert world.state() == state
 
 
-def test_a_new_claim_keeps_what_is_staged(store, address, staged):
-    store.claim(address, 1, "r1")
-    assert store.observe(address).pending == staged
-    assert value(store, address, staged) == "new"
+def test_a_claim_on_the_ground_of_an_older_journal_is_refused(world):
+    seen = world.after("claim")
+    world.take("stage")
+    before = world.state()
+    with pytest.raises(SupersededError):
+        world.call("claim", world.store, seen)
+    assert (world.state(), world.consume()) == (before, world.old)
 
 
-def test_rotations_follow_one_another(backend, store, address, name, confirmed):
-    store.forget(address, 1, store.observe(address).previous)
-    store.claim(address, 1, "r2")
-    pending = store.stage(address, 2, name, SecretStr("newest"))
-    store.promote(address, 2, pending, confirmed)
-    store.confirm(address, 2, LATER, LATER + timedelta(hours=1))
-    assert backend.consume(address) == (name, "newest")
-    assert value(store, address, store.observe(address).previous) == "new"
+def test_two_secrets_have_their_own_epochs(world):
+    other = world.again()
+    other.put(other.old)
+    world.after("claim")
+    assert (world.state().journal.epoch, other.state().journal.epoch) == (1, 0)
 
 
-def test_no_version_shows_its_value(store, address, staged):
-    revealed = store.reveal(address, staged)
-    assert "new" not in repr(revealed) + str(revealed) + repr(store.observe(address)) + staged
+@pytest.mark.parametrize("step", ["stage", "promote", "confirm"])
+def test_a_claim_keeps_every_version(step, world):
+    before = world.after(step)
+    after = world.take("claim")
+    assert replace(after, journal=before.journal) == before
+    assert after.journal.epoch == before.journal.epoch + 1
 
 
-@pytest.mark.parametrize("awkward", ["with space", "it's", 'say "hi"', "# no comment", "a=b", "ünïcode", "x" * 65536])
-def test_awkward_values_read_back(awkward, backend, store, address, name):
-    store.claim(address, 0, "r1")
-    pending = store.stage(address, 1, name, SecretStr(awkward))
-    store.promote(address, 1, pending, None)
-    assert backend.consume(address) == (name, awkward)
-    assert value(store, address, pending) == awkward
+def test_a_claim_writes_the_whole_journal_that_it_is_given(world):
+    state = world.after("claim")
+    journal = Journal(epoch=2, **FULL)
+    world.store.claim(world.address, state, journal)
+    assert world.state().journal == journal
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_each_field_of_the_journal_survives(name, world):
+    state = world.after("claim")
+    journal = replace(state.journal, **{name: FULL[name]})
+    world.store.record(world.address, journal)
+    assert world.state().journal == journal
+
+
+def test_recording_replaces_what_was_recorded_before(world):
+    state = world.after("claim")
+    world.store.record(world.address, Journal(epoch=1, **FULL))
+    world.store.record(world.address, state.journal)
+    assert world.state() == state
+
+
+def test_recording_leaves_versions_and_surroundings_alone(world):
+    before = world.after("stage")
+    around = world.surroundings()
+    after = world.store.record(world.address, replace(before.journal, live=LIVE, intent_at=NOW))
+    assert replace(after, journal=before.journal) == before
+    assert (world.consume(), world.surroundings()) == (world.old, around)
+
+
+# Staging.
+
+
+def test_a_staged_version_is_invisible_to_consumers(world):
+    state = world.after("stage")
+    assert world.consume() == world.value(state.current) == world.old
+    assert world.value(state.pending) == world.new
+    assert (state.journal.pending, state.journal.base, state.previous) == (state.pending, state.current, None)
+
+
+def test_staging_notes_the_version_in_the_journal_and_nothing_else(world):
+    before = world.before("stage").state()
+    after = world.take("stage")
+    assert after.journal == staged(before.journal, after.pending, before.current)
+
+
+def test_staging_again_keeps_the_pending_version(world):
+    first = world.after("stage")
+    assert world.stage(world.fresh("newer")) == first == world.state()
+    assert world.value(first.pending) == world.new
+
+
+def test_an_empty_value_is_not_staged(world):
+    state = world.after("claim")
+    with pytest.raises(PermanentError):
+        world.stage((world.new[0], ""))
+    assert (world.state(), world.consume()) == (state, world.old)
+
+
+def test_a_first_version_is_made_or_refused_clearly(world):
+    if error := refusal(lambda: (world.take("claim"), world.take("stage"))):
+        assert error.advice
+        assert not world.backend.creates
+        assert world.consume() is None
+        return
+    assert world.consume() is None
+    world.take("promote")
+    assert world.backend.creates
+    assert world.consume() == world.new
+
+
+def test_a_first_version_has_no_previous_one(world):
+    if not world.backend.creates:
+        pytest.skip(f"not applicable: {world.backend.name} makes no first version")
+    state = world.rotate(world.new)
+    assert (state.previous, state.pending, state.journal.confirmed) == (None, None, state.current)
+    assert world.state() == state

@@ -18,10 +18,10 @@ pytest_plugins = ["support.postgres"]
 pytestmark = [pytest.mark.server, pytest.mark.postgres]
 
 
-def run(policy, mode="audit"):
+def run(policy, mode="audit", **order):
     from flows.rotate_secrets import rotate_secrets
 
-    state = rotate_secrets(policy, mode, return_state=True)
+    state = rotate_secrets(policy, mode, return_state=True, **order)
     result = state.result(raise_on_failure=False)
     return getattr(result, "report", result)
 
@@ -71,6 +71,56 @@ def test_enforcing_converges_and_a_second_run_does_nothing(estate, kind):
     if kind != "generated":
         assert estate.consumer_logs_in()
         assert not estate.postgres.accepts(estate.roles[0], f"first-{estate.roles[0]}")
+
+
+def test_an_audit_tells_what_a_rotation_needs(estate, kind):
+    evidence = only(run(estate.policy(estate.secret(kind))), "rotation-due").evidence
+    assert f"write on {estate.env.parent} [granted]" in evidence["permissions"]
+    assert ("CREATEROLE" in evidence["permissions"]) == (kind != "generated")
+    assert evidence["state"] == "never rotated"
+    assert "writes a rotation" in evidence["quota"]
+    assert "lock" in evidence["fencing"]
+
+
+def test_a_rotation_is_taken_back_while_the_old_version_works(pair):
+    policy = pair.policy(pair.secret("alternating", grace="1h"))
+    first = pair.read()
+    run(policy, "enforce")
+    assert pair.read() != first
+    report = run(policy, "enforce", action="roll-back", secrets=["alternating"])
+    assert report.status is Status.PASS, [f.message for f in report.findings]
+    assert [c.action for c in report.changes] == ["claim", "revert", "promote", "confirm"]
+    assert pair.read() == first
+    assert pair.consumer_logs_in()
+
+
+def test_what_is_retired_cannot_be_taken_back(pair):
+    policy = pair.policy(pair.secret("alternating"))
+    run(policy, "enforce")
+    time.sleep(1.1)
+    run(policy, "enforce")
+    before = pair.read()
+    report = run(policy, "enforce", action="roll-back", secrets=["alternating"])
+    assert "no rotation that could be rolled back" in only(report, "rotation-incomplete").message
+    assert pair.read() == before
+
+
+def test_an_emergency_does_not_wait_for_window_or_grace(pair):
+    closed = f"{(datetime.now(UTC) + timedelta(days=2)):%a} 02:00-03:00 UTC"
+    policy = pair.policy(pair.secret("alternating", grace="1h", window=closed))
+    first = pair.read()
+    report = run(policy, "enforce", action="emergency", secrets=["alternating"])
+    assert report.status is Status.PASS, [f.message for f in report.findings]
+    assert [c.action for c in report.changes][-2:] == ["retire", "forget"]
+    assert pair.consumer_logs_in()
+    assert not pair.postgres.accepts(first["DB_USER"], first["DB_PASSWORD"])
+
+
+def test_an_order_that_does_not_fit_the_policy_touches_nothing(pair):
+    before = pair.snapshot()
+    report = run(pair.policy(pair.secret("alternating")), "enforce", action="emergency")
+    assert only(report, "order-fits").status is Status.ERROR
+    assert pair.snapshot() == before
 
 
 @pytest.fixture

@@ -2,13 +2,27 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from support.rotation_world import GRACE, START, Wish
 
 from rules.errors import PermanentError, TemporaryError
 from rules.findings import Outcome, Severity, Status, Subject
-from rules.rotation import Downtime, Journal, Observation, Step, StepKind, TargetKind, plan
+from rules.rotation import (
+    NORMAL,
+    Action,
+    Credential,
+    Downtime,
+    Journal,
+    Observation,
+    Order,
+    Step,
+    StepKind,
+    TargetKind,
+    plan,
+)
+from rules.rotation.rights import Needs
 from rules.rotation.verdicts import (
     RULES,
     done,
@@ -32,9 +46,14 @@ IN_GRACE = Observation(
 )
 
 
-def findings(observation, wish=None, *, enforced=False):
+NEEDS = Needs(
+    [SimpleNamespace(action="Put", resource="db", steps=[StepKind.STAGE], granted=False)], (), "It compares.", "3"
+)
+
+
+def findings(observation, wish=None, *, order=NORMAL, **more):
     wish = wish or Wish()
-    return judge(SUBJECT, wish, observation, plan(observation, wish, START), enforced=enforced)
+    return judge(SUBJECT, wish, observation, plan(observation, wish, START, order), **more)
 
 
 def test_a_secret_is_named_by_its_policy_and_its_name():
@@ -44,7 +63,9 @@ def test_a_secret_is_named_by_its_policy_and_its_name():
 def test_a_due_secret_fails_with_its_steps_and_without_downtime():
     (finding,) = findings(NEVER)
     assert (finding.rule, finding.status) == ("rotation-due", Status.FAIL)
-    assert finding.message.startswith("It was never rotated. Steps: claim, stage, verify, apply, verify, promote,")
+    assert finding.message.startswith(
+        "It was never rotated. Steps: claim, stage, apply, verify, probe, promote, confirm, "
+    )
     assert finding.evidence["downtime"] == Downtime.NONE.value
     assert "retire (from 2026-03-01 01:00 UTC)" in finding.evidence["steps"]
 
@@ -146,17 +167,71 @@ def test_a_ceiling_that_is_reached_is_no_error_and_one_that_is_exceeded_is():
 
 
 def test_rule_ids_are_unique():
-    assert len({rule.id for rule in RULES}) == len(RULES) == 8
-
-
-def test_a_plan_that_would_never_end_is_cut():
-    endless = plan(replace(NEVER, kind=TargetKind.GENERATED), Wish(every=GRACE, grace=GRACE), START)
-    assert "does not end" in endless.ends.reason
-    assert len(endless.steps) == 30
+    assert len({rule.id for rule in RULES}) == len(RULES) == 10
 
 
 def test_a_plan_from_the_middle_goes_on_from_there():
     staged = replace(NEVER, pending="p", journal=Journal(1, "r", base="c", pending="p"), proofs={"p": False, "c": True})
-    steps = [s.step.kind.value for s in plan(staged, Wish(), START).steps]
-    assert steps[:5] == ["claim", "apply", "verify", "promote", "confirm"]
-    assert plan(staged, Wish(), START).ends.until == START + timedelta(days=1)
+    (finding,) = findings(staged)
+    assert (
+        finding.message
+        == "A rotation is under way and not finished. " + plan(staged, Wish(), START).steps[0].step.reason
+    )
+    assert finding.evidence["steps"].startswith("claim, apply, verify, probe, promote, confirm, ")
+
+
+def test_what_was_ordered_and_cannot_be_done_is_incomplete():
+    finding, *_ = findings(NEVER, order=Order(Action.ROLL_BACK))
+    assert (finding.rule, finding.message) == ("rotation-incomplete", "There is no rotation that could be rolled back.")
+
+
+def test_a_roll_back_that_was_done_passes():
+    (finding,) = findings(replace(NEVER, claimed=0), order=Order(Action.ROLL_BACK), enforced=True)
+    assert (finding.status, finding.message) == (Status.PASS, "The rotation was taken back; nothing of it is left.")
+
+
+@pytest.mark.parametrize(
+    ("observation", "state"),
+    [
+        (NEVER, "never rotated"),
+        (replace(NEVER, journal=Journal(1, rotated_at=START)), "at rest"),
+        (replace(NEVER, pending="p", journal=Journal(1, base="c", pending="p")), "staged"),
+        (replace(NEVER, pending="c", journal=Journal(1, pending="c")), "promoted, not confirmed"),
+        (replace(NEVER, journal=Journal(1, intent_at=START)), "about to mint"),
+        (IN_GRACE, "rotated, in grace"),
+    ],
+)
+def test_the_evidence_says_where_a_rotation_stands(observation, state):
+    evidence = findings(observation)[0].evidence
+    assert evidence["state"] == state
+    assert evidence["schedule"] == "every 1d, grace 1h"
+
+
+def test_an_expiry_is_part_of_the_evidence():
+    expiring = replace(NEVER, expires_at=START + timedelta(days=9))
+    assert findings(expiring)[0].evidence["expires"] == "2026-03-10T00:00:00+00:00"
+
+
+def test_a_credential_that_expires_while_its_rotation_waits_fails():
+    waiting = replace(NEVER, expires_at=START + timedelta(hours=9))
+    state, late = findings(waiting, Wish(window="Mon 02:00-06:00 UTC"))
+    assert state.status is Status.SKIPPED
+    assert (late.rule, late.severity) == ("credential-expires-first", Severity.HIGH)
+    assert "It expires before that." in late.message
+
+
+def test_a_credential_that_expires_before_its_rotation_is_due_fails():
+    key = Credential("k0", expires_at=START + timedelta(hours=9))
+    picture = Observation(
+        TargetKind.MINT, "c", journal=Journal(1, rotated_at=START), accounts={"c": "k0"}, credentials=(key,)
+    )
+    state, late = findings(picture)
+    assert state.status is Status.PASS
+    assert (late.rule, late.remedy[:9]) == ("credential-expires-first", "Extend it")
+    assert len(findings(replace(picture, credentials=()))) == 1
+
+
+def test_rights_that_are_missing_are_reported_beside_the_state():
+    state, missing = findings(NEVER, needs=NEEDS)
+    assert (state.evidence["fencing"], state.evidence["quota"]) == ("It compares.", "3")
+    assert (missing.rule, missing.status) == ("permissions-granted", Status.FAIL)

@@ -90,7 +90,12 @@ class MemoryStore(SecretStore):
         raise VersionGoneError("The version is gone.", "Run again.")
 
     def claim(self, address: SecretAddress, seen: StoreState, journal: Journal) -> StoreState:
-        return self._write("claim", address, seen.journal.epoch, lambda row: replace(row, journal=journal))
+        def change(row: Row) -> Row:
+            if row.journal != seen.journal:
+                raise SupersededError("Not what was observed.", "Run again.")
+            return replace(row, journal=journal)
+
+        return self._write("claim", address, seen.journal.epoch, change)
 
     def record(self, address: SecretAddress, journal: Journal) -> StoreState:
         return self._write("record", address, journal.epoch, lambda row: replace(row, journal=journal))

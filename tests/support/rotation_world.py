@@ -1,119 +1,287 @@
-"""A world to rotate in, small enough to be searched: a store, accounts of a target, time that ticks; all immutable.
+"""A world to rotate in, small enough to be searched: a store, a target, time, and what each run remembers.
 
-It is written from the interfaces' words and not from the planner's, so that the two check each other.
+All of it is immutable, and every function that changes it is one remote call. It is written from the words of the
+interfaces (``SecretStore``, ``RotationTarget``) and not from the planner, so that the two check each other.
+
+A version is named after its account: ``a0``, ``b1``, ... where two alternate; after its key, ``k1``, where the target
+mints; else ``v1``. What is drawn from a random source is a counter here.
 """
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import NamedTuple
 
-from rules.rotation import Journal, Observation, Step, TargetKind
+from rules.rotation import Action, Credential, Journal, Order, TargetKind, journal
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 GRACE = timedelta(hours=1)
 EVERY = timedelta(days=1)
+GENERATED, ALTERNATING, DUAL, MINT, SINGLE = TargetKind
 
 
 @dataclass(frozen=True)
 class Wish:
+    """An entry of the policy."""
+
     name: str = "s"
     every: timedelta = EVERY
     window: str | None = None
     grace: timedelta = GRACE
+    jitter: timedelta | None = None
+    before_expiry: timedelta | None = None
+    blackouts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Memory:
-    """What one run remembers, and a crash forgets."""
+class Store(NamedTuple):
+    """What the store holds; it is what ``observe`` returns too."""
 
-    claimed: int | None = None
-    proofs: tuple[tuple[str, bool], ...] = ()
-    applied: int = 0
-    retired: int = 0
-
-
-@dataclass(frozen=True)
-class World:
-    """``accounts`` holds for each account the version that it accepts; a version is written ACCOUNT:NUMBER."""
-
-    kind: TargetKind
-    current: str | None = "a:0"
+    current: str | None
     pending: str | None = None
     previous: str | None = None
-    journal: Journal = field(default_factory=Journal)
-    accounts: tuple[str | None, str | None] = ("a:0", None)
-    now: datetime = START
+    journal: Journal = Journal()
+
+
+class Key(NamedTuple):
+    """A credential of a mint-style target."""
+
+    id: str
+    at: int = -99
+    enabled: bool = True
+    used: bool | None = None
+
+
+class Runner(NamedTuple):
+    """One run and what it remembers (see ``flows.rotating.memory``); without an order it is not running.
+
+    ``doing`` is the step being done and its remote calls that are still to come; ``loaded`` is what a store that cannot
+    compare was read as, before it is written.
+    """
+
+    order: str = ""
+    now: int = 0
+    claimed: int | None = None
+    state: Store | None = None
+    values: tuple[str, ...] = ()
+    proofs: tuple[tuple[str, bool], ...] = ()
+    refused: tuple[str | None, ...] = ()
+    keys: tuple[Key, ...] | None = None
+    made: bool = False
+    fresh: bool = False
+    applied: int = 0
+    rejected: int = 0
+    undone: int = 0
+    retired: int = 0
+    doing: tuple | None = None
+    loaded: Store | None = None
+
+
+IDLE = Runner()
+
+
+class World(NamedTuple):
+    """Everything there is; ``holder`` is the runner that has the lease, ``proven`` what I5 needs to know."""
+
+    store: Store
+    alive: tuple[str, ...]
+    keys: tuple[Key, ...] = ()
+    clock: int = 0
     made: int = 0
-    memory: Memory = Memory()
+    proven: tuple[str, ...] = ()
+    runners: tuple[Runner, ...] = (IDLE,)
+    holder: int = -1
+    crashes: int = 0
+    losses: int = 0
+    arrivals: int = 0
 
-    def accepts(self, version: str) -> bool:
-        if self.kind is TargetKind.GENERATED:
-            return True
-        return self.accounts["ab".index(version[0])] == version
 
-    def observe(self) -> Observation:
-        m = self.memory
-        return Observation(
-            self.kind,
-            self.current,
-            self.pending,
-            self.previous,
-            self.journal,
-            m.claimed,
-            dict(m.proofs),
-            m.applied,
-            m.retired,
+class RefusedError(Exception):
+    """The store or the target answered with an error that ends the run."""
+
+
+class AgainError(Exception):
+    """The store answered with an error after which the run looks again."""
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What does not change in a search: the kind of target and what is strict about it.
+
+    Attributes:
+        kind: of the target.
+        capacity: credentials that a mint-style target allows, or passwords of an account that takes several.
+        rejects: versions with a number up to this are refused by the target's own rules.
+        tells_use: whether a mint-style target tells if a key was ever used.
+        strangers: keys that somebody else made.
+        compares: whether the store compares before it sets; without, the last writer wins.
+        claims_what_was_seen: whether a claim is refused when anything in the journal changed since it was seen, and not
+            only the epoch.
+    """
+
+    kind: TargetKind
+    capacity: int = 2
+    rejects: int = 0
+    tells_use: bool = False
+    strangers: tuple[str, ...] = ()
+    compares: bool = True
+    claims_what_was_seen: bool = True
+
+    def world(self, *, runners: int = 1, crashes: int = 0, losses: int = 0, arrivals: int = 0) -> World:
+        """Return the world before the first rotation."""
+        first = {ALTERNATING: "a0", MINT: "k0"}.get(self.kind, "v0")
+        used = True if self.tells_use else None
+        keys = tuple(Key(name, used=used) for name in (first, *self.strangers)) if self.kind is MINT else ()
+        alive = () if self.kind in (MINT, GENERATED) else (first,)
+        return World(
+            Store(first), alive, keys, runners=(IDLE,) * runners, crashes=crashes, losses=losses, arrivals=arrivals
         )
 
-    def crashed(self) -> "World":
-        return replace(self, memory=Memory())
+    def account(self, version: str | None) -> str | None:
+        """Return the account that the version names, which only two kinds write down."""
+        if version is None or self.kind not in (ALTERNATING, MINT):
+            return None
+        return version if self.kind is MINT else version[0]
 
-    def later(self, by: timedelta) -> "World":
-        return replace(self.crashed(), now=self.now + by)
+    def living(self, world: World) -> tuple[str, ...]:
+        """Return every version and key that the target accepts."""
+        if self.kind is GENERATED:
+            return (world.store.current,) if world.store.current else ()
+        return tuple(k.id for k in world.keys if k.enabled) if self.kind is MINT else world.alive
 
-    def with_account(self, version: str, accepted: str | None) -> "World":
-        accounts = list(self.accounts)
-        accounts["ab".index(version[0])] = accepted
-        return replace(self, accounts=tuple(accounts))
+    def accepts(self, world: World, version: str | None) -> bool:
+        """Return whether a login with the version succeeds."""
+        return self.kind is GENERATED or version in self.living(world)
 
-    def after(self, step: Step) -> list["World"]:
-        """Return the worlds that one call leaves behind: the last is the whole effect, the others are cut short."""
-        return getattr(self, f"_{step.kind.value}")(step)
 
-    def _claim(self, _):
-        epoch = self.journal.epoch + 1
-        return [replace(self, journal=replace(self.journal, epoch=epoch), memory=replace(self.memory, claimed=epoch))]
+def instant(tick: int) -> datetime:
+    """Return the time of a tick of the clock, an hour."""
+    return START + timedelta(hours=tick)
 
-    def _stage(self, _):
-        new = f"{self._turn()}:{self.made + 1}"
-        journal = replace(self.journal, pending=new, base=self.current)
-        return [replace(self, pending=new, made=self.made + 1, journal=journal)]
 
-    def _verify(self, step):
-        proofs = {**dict(self.memory.proofs), step.version: self.accepts(step.version)}
-        return [replace(self, memory=replace(self.memory, proofs=tuple(sorted(proofs.items()))))]
+def tick(moment: datetime) -> int:
+    """Return the tick of a time."""
+    return int((moment - START) / timedelta(hours=1))
 
-    def _apply(self, step):
-        memory = replace(self.memory, applied=self.memory.applied + 1, proofs=())
-        return [replace(self.with_account(step.version, step.version), memory=memory)]
 
-    def _promote(self, _):
-        kept = replace(self, previous=self.current)
-        return [kept, replace(kept, current=self.pending)]
+@cache
+def order_of(name: str, now: int) -> Order:
+    """Return the order of a run that began then, as the flow makes it."""
+    if name.startswith("emergency"):
+        return Order(Action.EMERGENCY, instant(now), accept_outage=name.endswith("outage"))
+    return Order(Action(name))
 
-    def _confirm(self, _):
-        after = self.now + GRACE if self.previous else None
-        journal = replace(self.journal, pending=None, confirmed=self.current, rotated_at=self.now, retire_after=after)
-        return [replace(self, pending=None, journal=journal)]
 
-    def _retire(self, step):
-        proofs = tuple(p for p in self.memory.proofs if p[0] != step.version)
-        memory = replace(self.memory, retired=self.memory.retired + 1, proofs=proofs)
-        return [replace(self.with_account(step.version, None), memory=memory)]
+def later(world: World) -> World | None:
+    """Return the world at the next instant at which anything in the journal comes due, or None."""
+    written = world.store.journal
+    known = [written.retire_after, written.rotated_at + EVERY if written.rotated_at else None]
+    coming = [tick(moment) for moment in known if moment is not None and tick(moment) > world.clock]
+    return world._replace(clock=min(coming)) if coming else None
 
-    def _forget(self, _):
-        return [replace(self, previous=None, journal=replace(self.journal, retire_after=None))]
 
-    def _turn(self) -> str:
-        if self.kind is not TargetKind.ALTERNATING or self.current is None:
-            return "a"
-        return "b" if self.current[0] == "a" else "a"
+def changed(world: World, **what: object) -> World:
+    """Return the world with the target changed: what was proven of it before is void."""
+    return world._replace(proven=(), **what)
+
+
+def target_apply(s: Setting, world: World, version: str, current: str | None) -> World:
+    """Set a version at the target."""
+    if int(version[1:]) in range(1, s.rejects + 1):
+        return changed(world)
+    if s.kind is SINGLE:
+        return changed(world, alive=(version,))
+    if s.kind is DUAL:
+        if version not in world.alive and len(world.alive) >= s.capacity:
+            raise RefusedError("The account has all the passwords it may have.")
+        return changed(world, alive=(*world.alive, *(() if version in world.alive else (version,))))
+    if current is not None and s.account(current) == s.account(version):
+        raise RefusedError("The account is in use.")
+    return changed(world, alive=(*(v for v in world.alive if v[0] != version[0]), version))
+
+
+def target_retire(s: Setting, world: World, version: str, current: str | None) -> World:
+    """Take a version's access away; a mint-style target disables the key."""
+    if s.kind is MINT:
+        return changed(world, keys=tuple(k._replace(enabled=k.enabled and k.id != version) for k in world.keys))
+    if s.kind is DUAL:
+        return changed(world, alive=tuple(v for v in world.alive if v != version))
+    if current is not None and s.account(current) == s.account(version):
+        raise RefusedError("The account is in use.")
+    return changed(world, alive=tuple(v for v in world.alive if s.account(v) != s.account(version)))
+
+
+def target_delete(world: World, key: str) -> World:
+    """Delete a key at a mint-style target."""
+    return changed(world, keys=tuple(k for k in world.keys if k.id != key))
+
+
+def target_mint(s: Setting, world: World) -> World:
+    """Let the target make a key."""
+    if len(world.keys) >= s.capacity:
+        raise RefusedError("All the keys that there may be exist.")
+    key = Key(f"k{world.made + 1}", world.clock, used=False if s.tells_use else None)
+    return changed(world, keys=(*world.keys, key), made=world.made + 1)
+
+
+def target_login(s: Setting, world: World, version: str) -> tuple[World, bool]:
+    """Log in; what succeeded is proven until the target is changed."""
+    if not s.accepts(world, version):
+        return world, False
+    keys = tuple(k._replace(used=True) if s.tells_use and k.id == version else k for k in world.keys)
+    return world._replace(keys=keys, proven=tuple(sorted({*world.proven, version}))), True
+
+
+def listed(s: Setting, keys: tuple[Key, ...] | None) -> tuple[Credential, ...] | None:
+    """Return a listing of keys as the target gives it."""
+    if keys is None:
+        return None
+    return tuple(Credential(k.id, instant(k.at), k.used if s.tells_use else None, enabled=k.enabled) for k in keys)
+
+
+def _stage(store: Store, written: Journal, version: str) -> Store:
+    if store.pending is not None:
+        return store
+    return Store(store.current, version, None, journal.staged(written, version, store.current))
+
+
+def _promote(store: Store, _: Journal, pending: str, expected: str | None) -> Store:
+    if store.current == pending:
+        return store
+    if store.current != expected or store.pending != pending or store.journal.base != store.current:
+        raise RefusedError("Not what was observed.")
+    return Store(pending, pending, store.current, store.journal)
+
+
+def _confirm(store: Store, written: Journal) -> Store:
+    if store.pending is None and store.current is not None and store.journal.confirmed == store.current:
+        return store
+    if store.pending is None or store.pending != store.current:
+        raise RefusedError("The current version is not the promoted one.")
+    return Store(store.current, None, store.previous if written.retire_after is not None else None, written)
+
+
+def _discard(store: Store, written: Journal, pending: str) -> Store:
+    if store.pending is not None and (store.pending != pending or store.pending == store.current):
+        raise RefusedError("The pending version is another one, or current.")
+    return Store(store.current, None, None, written)
+
+
+def _forget(store: Store, written: Journal, previous: str) -> Store:
+    if store.previous is None and store.journal.retire_after is None:
+        return store
+    if store.previous not in (None, previous):
+        raise RefusedError("The previous version is another one.")
+    return Store(store.current, store.pending, None, written)
+
+
+WRITES: dict[str, Callable[..., Store]] = {
+    "claim": lambda store, written: store._replace(journal=written),
+    "record": lambda store, written: store._replace(journal=written),
+    "stage": _stage,
+    "promote": _promote,
+    "confirm": _confirm,
+    "discard": _discard,
+    "forget": _forget,
+}
+"""What each write of the store does, where the epoch is right."""
