@@ -47,6 +47,10 @@ servers: ## Install the Debian servers that the tests want (root)
 	then echo "PostgreSQL and Redis: found"; \
 	else apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql redis-server >/dev/null; fi
 
+proof: install ## Prove the rotations: every fault at every call, the model, 200 random kills (half an hour and more)
+	PYTHONPATH=.:tests $(BIN)/python -m proof.rotation $(ARGS)
+	VIGILES_PROOF=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile tests/blocks -k contract
+
 bench: install ## Run the side-by-side benchmarks
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/local_sweep.py

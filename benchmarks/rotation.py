@@ -123,7 +123,7 @@ def one_rotation(server: Any) -> tuple[list[str], list[str]]:
     address = backend.address(pair=True)
     keys = {"username": address.username, "password": address.password}
     secret = SecretEntry(
-        name="db", store=SLOW, secret=address.secret, keys=keys, target="postgres-role/db", every="30d", grace="1h"
+        name="db", store=SLOW, path=address.secret, keys=keys, target="postgres-role/db", every="30d", grace="1h"
     )
     backend.put(address, role, f"first-{role}")
 
@@ -153,7 +153,7 @@ def many(count: int, latency: float, *, apart: str = "batched") -> tuple[float, 
 
     counter, store = Counted(latency), SlowStore(label="benchmark")
     intercept(store, counter.act)
-    entries = [SecretEntry(name=f"s{n}", store=SLOW, secret=f"k{n}", every="30d", grace="1h") for n in range(count)]
+    entries = [SecretEntry(name=f"s{n}", store=SLOW, path=f"k{n}", every="30d", grace="1h") for n in range(count)]
     for entry in entries:
         store.put(entry.address, None, "first")
     task = prepared(store, None, datetime.now(UTC))

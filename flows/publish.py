@@ -17,6 +17,7 @@ from blocks.estate.paging import Row, read_all, request
 from blocks.policies.interface import Policy
 from blocks.policies.loader import Loaded, LoadedPolicy
 from flows import exclusion
+from flows.ownership import refuse_shared
 from rules.errors import BadInputError, PermanentError, TemporaryError, VigilesError
 
 FLOWS = {
@@ -104,6 +105,7 @@ def check_policies(loaded: Loaded) -> None:
     _refuse_problems(loaded)
     with get_client(sync_client=True) as client:
         _refuse_missing_blocks(client, loaded.policies)
+        refuse_shared(client, loaded.policies)
 
 
 def ensure_limit(client: SyncPrefectClient, policy: Policy) -> bool:

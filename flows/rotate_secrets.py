@@ -85,7 +85,12 @@ def _act(policy: RotationPolicy, mode: str, shared: Task, seen: Sequence[Seen]) 
 def observe_secrets(shared: Task, secrets: Sequence[SecretEntry], closely: bool) -> list[Seen]:
     """Look at every secret: read its store and, closely, log in where that tells something; change nothing."""
     paces = _paces(shared.blocks, (s.store for s in secrets), writing=False)
-    return each(secrets, lambda s: s.store, paces, lambda s: observe(shared, s, closely=closely))
+    return each(
+        secrets,
+        lambda s: s.store,
+        paces,
+        lambda s: observe(shared, s, closely=closely, on_throttle=paces[s.store].throttled),
+    )
 
 
 @task(name="rotate-batch", persist_result=False, cache_policy=NO_CACHE)

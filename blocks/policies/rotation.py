@@ -34,7 +34,7 @@ def _blackout(text: str) -> str:
 
 
 _Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", max_length=200)]
-_Secret = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_][A-Za-z0-9/_+=.@-]*$", max_length=400)]
+_Path = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_][A-Za-z0-9/_+=.@-]*$", max_length=400)]
 _Window = Annotated[str, AfterValidator(_window)]
 _Blackout = Annotated[str, AfterValidator(_blackout)]
 
@@ -51,8 +51,8 @@ class SecretEntry(PolicyPart):
 
     name: str = Field(description="Its name, kebab-case.", pattern=NAME_PATTERN, max_length=60)
     store: Slug = Field(description="The store block that holds it, such as env-file-store/local.")
-    secret: _Secret | None = Field(
-        default=None, description="The secret's name or path in the store; left out where the store is one file."
+    path: _Path | None = Field(
+        default=None, description="The secret's path or name in the store; left out where the store is one file."
     )
     key: _Key | None = Field(
         default=None, description="The key in the file, or the field of the secret; left out for all of a secret."
@@ -90,8 +90,8 @@ class SecretEntry(PolicyPart):
     def _contradictions(self) -> Iterator[Problem]:
         if self.key is not None and self.pair is not None:
             yield (), policy_error("P120", "a secret has either `key` or `keys`", "Give one of the two.")
-        if self.secret is None and self.key is None and self.pair is None:
-            hint = "Give `key` or `keys` for a file, `secret` for a store of secrets."
+        if self.path is None and self.key is None and self.pair is None:
+            hint = "Give `key` or `keys` for a file, `path` for a store of secrets."
             yield (), policy_error("P120", "nothing says which value rotates", hint)
         if self.pair is not None and self.pair.username == self.pair.password:
             yield ("keys", "password"), policy_error("P045", "both keys are the same", "Use two keys.")
@@ -110,8 +110,8 @@ class SecretEntry(PolicyPart):
     def address(self) -> SecretAddress:
         """Where the secret is in its store."""
         if self.pair is not None:
-            return SecretAddress(self.pair.password, self.pair.username, self.secret or "")
-        return SecretAddress(self.key or "", None, self.secret or "")
+            return SecretAddress(self.pair.password, self.pair.username, self.path or "")
+        return SecretAddress(self.key or "", None, self.path or "")
 
 
 class RotationPolicy(Policy):
@@ -149,19 +149,25 @@ class RotationPolicy(Policy):
     def _shared(self) -> Iterator[Problem]:
         names: set[str] = set()
         written: dict[tuple[str, str], str] = {}
+        targets: dict[str, str] = {}
         for index, secret in enumerate(self.secrets):
             if secret.name in names:
                 message = f"another secret has the name {quoted(secret.name)}"
                 yield ("secrets", index, "name"), policy_error("P045", message, "Give each its own name.")
             names.add(secret.name)
             # Beside a secret there is one journal, whatever its fields.
-            for key in (secret.secret,) if secret.secret else secret.address.keys:
+            for key in (secret.path.strip("/"),) if secret.path else secret.address.keys:
                 owner = written.get((secret.store, key))
                 if owner is not None:
                     message = f"{quoted(owner)} writes {quoted(key)} of this store too"
-                    part = "secret" if secret.secret else "key" if secret.pair is None else "keys"
+                    part = "path" if secret.path else "key" if secret.pair is None else "keys"
                     yield ("secrets", index, part), policy_error("P045", message, "One entry owns a secret.")
                 written.setdefault((secret.store, key), secret.name)
+            changed_by = targets.setdefault(secret.target, secret.name) if secret.target else secret.name
+            if changed_by != secret.name:
+                message = f"{quoted(changed_by)} rotates the account of {quoted(secret.target or '')} too"
+                hint = "Two rotations of one account lock each other out. Keep it in one secret."
+                yield ("secrets", index, "target"), policy_error("P125", message, hint)
 
     def entries(self) -> tuple[SecretEntry, ...]:
         """Return the secrets, each with the blackouts that hold for all."""

@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from prefect.blocks.core import Block
 from prefect.blocks.system import Secret
 from pydantic import AfterValidator, SecretStr
 
+from blocks.block_loading import load_block
 from blocks.policies.interface import policy_error
-from rules.errors import PermanentError, VigilesError
+from rules.errors import PermanentError
 
 
 def _slug(slug: str) -> str:
@@ -27,17 +27,11 @@ def load_password(slug: str) -> SecretStr:
         slug: such as ``secret/warehouse-admin``.
 
     Raises:
+        TemporaryError: if Prefect's server does not answer.
         PermanentError: if there is no such block, or it holds no text.
     """
-    failure: VigilesError
-    try:
-        block = Block.load(slug)
-    except ValueError:
-        failure = PermanentError(f"There is no block {slug}.", "Save the password as a Secret block of that name.")
-    else:
-        value = block.value.get_secret_value() if isinstance(block, Secret) else None
-        if isinstance(value, str) and value:
-            return SecretStr(value)
-        failure = PermanentError(f"Block {slug} does not hold a text.", "Save the password as a Secret block of text.")
-    # Outside of `except`: the cause may hold the block's content.
-    raise failure
+    advice = "Save the password as a Secret block of that name, as text."
+    value = load_block(slug, Secret, advice).value.get_secret_value()
+    if not isinstance(value, str) or not value:
+        raise PermanentError(f"Block {slug} does not hold a text.", advice)
+    return SecretStr(value)

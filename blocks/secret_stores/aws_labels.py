@@ -104,14 +104,14 @@ class Labels:
             note: what the version labelled ``VIGILES-JOURNAL`` holds, or None where there is none.
         """
         journal, current = note.journal if note is not None else Journal(), self.holders.get(CURRENT)
-        previous, foreign, pending = self.holders.get(PREVIOUS), self._foreign(), self.holders.get(STAGED)
+        foreign, pending = self._foreign(), self.holders.get(STAGED)
         if note is not None and pending is not None and self._since(pending):
             journal = staged(journal, pending, note.current)
+        if journal.pending is not None and journal.pending == current:
+            return StoreState(current, foreign or current, journal.base, journal)
         if pending is None or journal.pending != pending:
-            # What AWS or others left as AWSPREVIOUS is not ours to retire.
-            return StoreState(current, foreign, previous if journal.retire_after is not None else None, journal)
-        displaced = previous if pending == current and previous == journal.base else None
-        return StoreState(current, foreign or pending, displaced, journal)
+            return StoreState(current, foreign, self._displaced(journal), journal)
+        return StoreState(current, foreign or pending, None, journal)
 
     def moved(self, to: str | None, *labels: str) -> "Labels":
         """Return these labels with some put on a version, or on none; AWSPREVIOUS follows AWSCURRENT."""
@@ -123,6 +123,15 @@ class Labels:
             if to is not None:
                 holders[label] = to
         return Labels(holders)
+
+    def _displaced(self, journal: Journal) -> str | None:
+        """Return the version to retire: AWSPREVIOUS is on another one as soon as somebody else writes the secret."""
+        if journal.retire_after is None:
+            return None
+        if journal.base is None and self.holders.get(CURRENT) == journal.confirmed:
+            # A way back was staged and dropped again, and nobody has written.
+            return self.holders.get(PREVIOUS)
+        return journal.base
 
     def _since(self, version: str) -> bool:
         """Whether a version was put after the newest journal."""

@@ -88,7 +88,7 @@ def check_name(name: str) -> None:
         PermanentError: if it cannot.
     """
     if not re.fullmatch(r"[A-Za-z0-9_.\-/]+", name) or f"{name}/".startswith(f"{RECORDS}/"):
-        advice = f"Give the policy `secret`: a parameter's name, such as /prod/db, not under {RECORDS} and no ARN."
+        advice = f"Give the policy `path`: a parameter's name, such as /prod/db, not under {RECORDS} and no ARN."
         raise PermanentError(f"{name or 'An empty name'} cannot be a parameter to rotate.", advice)
 
 

@@ -2,13 +2,14 @@
 
 from abc import ABC
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import Field, PrivateAttr, field_validator
 
 from blocks.policies.interface import policy_error
-from blocks.secret_stores import aws_labels, aws_secrets, aws_session
+from blocks.secret_stores import aws_labels, aws_secrets, aws_session, document
 from blocks.secret_stores.aws_labels import Labels, Note
 from blocks.secret_stores.interface import SecretAddress, SecretStore, StoreState, SupersededError, VersionGoneError
 from rules.errors import PermanentError, VigilesError
@@ -25,12 +26,16 @@ class Known:
         note: id and content of the last journal's version that was read or put.
         text: id and text of the current version that was last read, until another one is staged over it.
         consumed: the version that consumers read, if that was asked by the last call.
+        kept: a version without a label, and whether AWS still had it since the labels were last read.
+        alike: two versions, and whether account and value are the same in both.
     """
 
     labels: Labels | None = None
     note: tuple[str, Note] | None = None
     text: tuple[str, str] | None = None
     consumed: str | None = None
+    kept: tuple[str, bool] | None = None
+    alike: tuple[set[str], bool] | None = None
 
 
 class AwsSecretCalls(SecretStore, ABC):
@@ -73,6 +78,7 @@ class AwsSecretCalls(SecretStore, ABC):
 
     def _described(self, address: SecretAddress) -> Labels:
         labels = aws_labels.labels_of(self._describe(address))
+        self._known(address).kept = None
         self._remember(address, labels)
         return labels
 
@@ -92,7 +98,46 @@ class AwsSecretCalls(SecretStore, ABC):
         return self._state(address, labels)
 
     def _state(self, address: SecretAddress, labels: Labels) -> StoreState:
-        return labels.state(self._note(address, labels))
+        state = labels.state(self._note(address, labels))
+        journal, current = state.journal, state.current
+        others = current is not None and journal.pending is not None and current not in {journal.pending, journal.base}
+        if others and self._alike(address, str(current), str(journal.pending)):
+            # Somebody has changed another field of what was promoted: theirs is what is promoted now.
+            state = replace(state, pending=current, previous=journal.base, journal=replace(journal, pending=current))
+        if state.previous is None or state.previous in labels.holders.values() or self._kept(address, state.previous):
+            return state
+        # AWS has purged it: nobody can retire it any more, and waiting for it would end no rotation.
+        return replace(state, previous=None)
+
+    def _kept(self, address: SecretAddress, version: str) -> bool:
+        known = self._known(address)
+        if known.kept is None or known.kept[0] != version:
+            known.kept = (version, self._is_there(address, version))
+        return known.kept[1]
+
+    def _is_there(self, address: SecretAddress, version: str) -> bool:
+        try:
+            return aws_secrets.is_version(version) and bool(self._get(address, version))
+        except VersionGoneError:
+            return False
+
+    def _alike(self, address: SecretAddress, *versions: str) -> bool:
+        known = self._known(address)
+        if known.alike is None or known.alike[0] != set(versions):
+            pairs = [self._pair(address, version) for version in versions]
+            known.alike = (set(versions), pairs[0] is not None and pairs[0] == pairs[1])
+        return known.alike[1]
+
+    def _pair(self, address: SecretAddress, version: str) -> document.Pair | None:
+        if not aws_secrets.is_version(version):
+            return None
+        try:
+            answer = self._get(address, version)
+        except VersionGoneError:
+            return None
+        with suppress(PermanentError):
+            return document.read_pair(_string(address, answer), address.username, address.password)
+        return None
 
     def _note(self, address: SecretAddress, labels: Labels) -> Note | None:
         version, known = labels.holders.get(aws_labels.JOURNAL), self._known(address)
@@ -103,12 +148,13 @@ class AwsSecretCalls(SecretStore, ABC):
         return known.note[1]
 
     def _text(self, address: SecretAddress, version: str) -> str:
-        """Return the text of a version that one of AWS's own labels is on."""
+        """Return the text of a version that one of AWS's own labels is on, or that is to be retired."""
         known = self._known(address)
         if known.text is not None and known.text[0] == version:
             return known.text[1]
         answer = self._get(address, version)
-        if not _POINTERS.intersection(answer.get("VersionStages") or ()):
+        labelled = _POINTERS.intersection(answer.get("VersionStages") or ())
+        if not labelled and version != self.observe(address).previous:
             raise VersionGoneError(f"Version {version} of {address} has no label any more.", "Run again.")
         return _string(address, answer)
 

@@ -11,6 +11,7 @@ from rules.rotation import StepKind
 LARGEST = 65536
 """Bytes of a version."""
 
+_SHORTEST_ID, _LONGEST_ID = 32, 64
 _MOVED = {"InvalidParameterException", "InvalidRequestException", "ResourceNotFoundException"}
 _KEY = ("the secret's KMS key cannot be used", "Enable the key, and allow its use to this credential.")
 _ADVICE = {
@@ -33,6 +34,11 @@ class TakenError(ConflictError):
 
 class MovedError(ConflictError):
     """A label is not on the version that it was to be taken from."""
+
+
+def is_version(text: str) -> bool:
+    """Return whether a version can have such an id; of any other one, AWS would refuse to look for it."""
+    return _SHORTEST_ID <= len(text) <= _LONGEST_ID
 
 
 def check_alive(address: SecretAddress, description: Mapping[str, Any]) -> None:

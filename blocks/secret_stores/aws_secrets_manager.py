@@ -73,16 +73,13 @@ class AwsSecretsManagerStore(AwsSecretCalls):
         "PutSecretValue and UpdateSecretVersionStage, for account and region",
         50,
         writes=6,
-        note=(
-            "Four of those calls make a new value current: about 12 rotations a second. Each rotation puts four "
-            "versions; of 100, none is purged before it is a day old, so one secret rotates at most 24 times a day."
-        ),
+        note="A rotation puts four to six of a secret's 100 versions, and AWS purges none before it is a day old.",
     )
 
     def preflight(self, address: SecretAddress) -> None:
         """Check that nobody else rotates the secret, and that its fields are there (see ``SecretStore``)."""
         if not address.secret:
-            raise PermanentError("Secrets Manager holds secrets by name.", "Give the policy `secret`.")
+            raise PermanentError("Secrets Manager holds secrets by name.", "Give the policy `path`.")
         description = self._describe(address)
         check(address, description)
         text = self._text(address, _current(address, aws_labels.labels_of(description)))

@@ -4,8 +4,7 @@ from importlib import import_module
 from threading import Lock
 from typing import Any
 
-from prefect.blocks.core import Block
-
+from blocks.block_loading import load_block
 from blocks.secret_stores.interface import DeniedError, ThrottledError
 from rules.errors import PermanentError, TemporaryError, VigilesError
 
@@ -48,6 +47,7 @@ def make_client(service: str, slug: str, region: str | None, endpoint: str | Non
         endpoint: address of the service; None for AWS's own.
 
     Raises:
+        TemporaryError: if Prefect's server does not answer.
         PermanentError: if an extra is missing, there is no such block, or it cannot be used.
     """
     credentials = _load(slug)
@@ -103,20 +103,10 @@ def _answered(operation: str, code: str, error: Exception) -> VigilesError:
 
 
 def _load(slug: str) -> Any:
-    failure: VigilesError
     try:
-        import_module("prefect_aws.credentials")
+        kind = import_module("prefect_aws.credentials").AwsCredentials
     except ImportError:
         raise PermanentError(
             "prefect-aws, which talks to AWS, is not installed.", "Install it: pip install 'vigiles[aws]'"
         ) from None
-    try:
-        block = Block.load(slug)
-    except ValueError:
-        failure = PermanentError(f"There is no block {slug}.", "Save an AWS Credentials block of that name.")
-    else:
-        if hasattr(block, "aws_client_parameters"):
-            return block
-        failure = PermanentError(f"Block {slug} holds no AWS credentials.", "Name an AWS Credentials block.")
-    # Outside of `except`: the cause may hold the block's content.
-    raise failure
+    return load_block(slug, kind, "Save an AWS Credentials block of that name.")

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 from uuid import uuid4
 
-from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from blocks.policies.interface import policy_error
 from blocks.presentation import DOCUMENTATION_URL, LOGO_URL
@@ -73,6 +73,8 @@ class AzureKeyVaultStore(SidecarStore):
         writes=12,
         note="A rotation leaves 1 version of the secret and 4 beside it; backup stops at 500 versions of a secret.",
     )
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     vault_url: str = Field(description="URL of the vault, such as https://NAME.vault.azure.net.")
     tenant_id: str | None = Field(default=None, description="Directory of the service principal, if one is used.")

@@ -92,10 +92,9 @@ def _string(text: str, fields: Mapping[str, tuple[int, int]], name: str) -> str 
     span = fields.get(name)
     if span is None:
         return None
-    value = json.loads(text[span[0] : span[1]])
-    if not isinstance(value, str):
+    if text[span[0]] != '"':
         raise PermanentError(f"Field `{name}` of the secret is no text.", "Only a text can be rotated.")
-    return value
+    return str(json.loads(text[span[0] : span[1]]))
 
 
 def _after_space(text: str, at: int) -> int:

@@ -76,7 +76,7 @@ class GcpSecretManagerStore(SidecarStore):
         10.0,
         writes=19,
         concurrency=4,
-        note="2 writes a second for each secret; 600 reads a minute; versions cost until they are destroyed.",
+        note="A project takes 600 reads a minute, and versions cost until they are destroyed.",
     )
 
     credentials: str = Field(description="GCP Credentials block of prefect-gcp, such as gcp-credentials/production.")
@@ -96,7 +96,7 @@ class GcpSecretManagerStore(SidecarStore):
     def preflight(self, address: SecretAddress) -> None:
         """Check the name and that its newest version can be read (see ``SecretStore``)."""
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,246}", address.secret) or address.secret.endswith(BESIDE):
-            advice = "Give the policy `secret`: the secret's short name, of 246 characters at the most."
+            advice = "Give the policy `path`: the secret's short name, of 246 characters at the most."
             raise PermanentError(f"{address.secret or 'An empty name'} cannot be a secret to rotate.", advice)
         loaded = self._load(address)
         self._state(address, loaded)

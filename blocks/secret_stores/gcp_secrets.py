@@ -6,8 +6,7 @@ from importlib import import_module
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from prefect.blocks.core import Block
-
+from blocks.block_loading import load_block
 from blocks.secret_stores.interface import DeniedError, ThrottledError
 from rules.errors import PermanentError, TemporaryError, VigilesError
 
@@ -52,19 +51,20 @@ def make_client(slug: str, endpoint: str | None) -> "tuple[SecretManagerServiceC
         endpoint: address of a service that is asked by REST; None for Google's own.
 
     Raises:
+        TemporaryError: if Prefect's server does not answer.
         PermanentError: if an extra is missing, there is no such block, or it cannot be used.
     """
     try:
         secretmanager = import_module("google.cloud.secretmanager")
-        import_module("prefect_gcp.credentials")
+        kind = import_module("prefect_gcp.credentials").GcpCredentials
         import_module("google_crc32c")
     except ImportError:
         raise PermanentError(
             "prefect-gcp, which talks to Google Cloud, is not installed.", "Install it: pip install 'vigiles[gcp]'"
         ) from None
+    block: Any = load_block(slug, kind, "Save a GCP Credentials block of that name.")
     failure: VigilesError
     try:
-        block: Any = Block.load(slug)
         credentials = block.get_credentials_from_service_account()
         if endpoint is None:
             return secretmanager.SecretManagerServiceClient(credentials=credentials), block.project
@@ -72,7 +72,7 @@ def make_client(slug: str, endpoint: str | None) -> "tuple[SecretManagerServiceC
             credentials=credentials, client_options={"api_endpoint": endpoint}, transport="rest"
         )
     except ValueError:
-        failure = PermanentError(f"There is no usable block {slug}.", "Save a GCP Credentials block of that name.")
+        failure = PermanentError(f"Block {slug} holds no usable key.", "Save it again, with a whole key.")
     except Exception as error:  # noqa: BLE001 - whatever Google's libraries think of a key
         failure = translated(f"the client of {slug}", error)
     else:

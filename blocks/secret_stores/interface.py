@@ -66,7 +66,7 @@ class SecretAddress:
 class SecretVersion(BaseModel):
     """One version of a secret; its representation never shows the value."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     id: str = Field(description="Names the version; says nothing of its value.")
     username: str | None = Field(default=None, description="The account, where the secret is a pair.")

@@ -148,7 +148,7 @@ class PrefectSecretStore(SidecarStore):
         name = address.secret
         if not name.startswith(self.prefix):
             message = f"Secret block `{name}` is none of those that begin with `{self.prefix}`."
-            raise PermanentError(message, "Give `secret` in the policy, or correct the prefix of the store's block.")
+            raise PermanentError(message, "Give `path` in the policy, or correct the prefix of the store's block.")
         if not _NAME.fullmatch(name) or len(name) > LONGEST_NAME or name.startswith(_OURS):
             message = f"`{name}` is no name of a Secret block that can be rotated."
             advice = f"It has lower-case letters, digits and dashes, at most {LONGEST_NAME}, and is no record of ours."

@@ -8,11 +8,11 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, cast
 from urllib.parse import quote
 
-from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from blocks.policies.interface import policy_error
 from blocks.presentation import DOCUMENTATION_URL, LOGO_URL
-from blocks.secret_stores import vault_errors, vault_permissions, vault_server
+from blocks.secret_stores import vault_errors, vault_numbers, vault_permissions, vault_server
 from blocks.secret_stores.document import Pair
 from blocks.secret_stores.interface import DeniedError, Permission, Quota, SecretAddress
 from blocks.secret_stores.record import Record, record_from_json
@@ -35,9 +35,10 @@ _NEEDED = {"token": ("token",), "approle": ("role_id", "secret_id"), "kubernetes
 class VaultKvStore(SidecarStore):
     """Keeps secrets in a KV version 2 secrets engine of HashiCorp Vault or OpenBao.
 
-    A secret is a path with fields; a policy names the fields that rotate, and the others stay as they are. Consumers
-    read the path as ever. Pending and previous versions and the journal are in a second secret beside it, of the same
-    path and ``--vigiles``: whoever may read that one can read the pending value.
+    A secret is a path with fields; a policy names the fields that rotate, and the others stay as they are. Numbers are
+    kept as JSON doubles: a secret with one that such cannot hold is refused before it is staged. Consumers read the
+    path as ever. Pending and previous versions and the journal are in a second secret beside it, of the same path and
+    ``--vigiles``: whoever may read that one can read the pending value.
 
     Example:
         ```python
@@ -59,8 +60,10 @@ class VaultKvStore(SidecarStore):
     )
     compares_main: ClassVar[bool] = True
     quota: ClassVar[Quota] = Quota(
-        "rate limit quotas, where the operator has set some", None, writes=6, note="Old values are destroyed."
+        "rate limit quotas, where the operator has set some", None, writes=6, note="Retired values are destroyed."
     )
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     address: str = Field(description="URL of the server, such as https://vault.example:8200; http on a loopback only.")
     mount: str = Field(default="secret", description="Path where the KV version 2 engine is mounted.", min_length=1)
@@ -150,7 +153,8 @@ class VaultKvStore(SidecarStore):
 
     def _save_main(self, address: SecretAddress, loaded: Loaded, text: str) -> None:
         path = _path(address)
-        self._write(f"write {self.mount}/data/{path}", path, json.loads(text), loaded.main_revision)
+        fields = vault_numbers.fields_of(f"{self.mount}/{path}", text)
+        self._write(f"write {self.mount}/data/{path}", path, fields, loaded.main_revision)
 
     def _drop_previous(self, address: SecretAddress, loaded: Loaded) -> None:
         """Destroy the secret's versions that hold the previous pair; where that is not granted, they stay."""
@@ -228,11 +232,10 @@ class VaultKvStore(SidecarStore):
     def _with_pair(self, address: SecretAddress, text: str | None, pair: Pair) -> str:
         if text is None:
             raise self._missing(address)
-        text = super()._with_pair(address, text, pair)
+        text, where = super()._with_pair(address, text, pair), f"{self.mount}/{_path(address)}"
         if len(text) > LARGEST:
-            raise PermanentError(
-                f"{self.mount}/{_path(address)} would be too large.", f"Keep it under {LARGEST} bytes."
-            )
+            raise PermanentError(f"{where} would be too large.", f"Keep it under {LARGEST} bytes.")
+        vault_numbers.fields_of(where, text)
         return text
 
     def _missing(self, address: SecretAddress, *, deleted: bool = False) -> PermanentError:
@@ -285,7 +288,7 @@ class VaultKvStore(SidecarStore):
 
 def _path(address: SecretAddress) -> str:
     if not address.secret.strip("/") or not address.password:
-        raise PermanentError("A KV secret has a path and fields.", "Give the policy `secret` and `key`, or `keys`.")
+        raise PermanentError("A KV secret has a path and fields.", "Give the policy `path` and `key`, or `keys`.")
     return address.secret.strip("/")
 
 

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from blocks.secret_stores import vault_numbers
 from rules.errors import PermanentError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def new_client(url: str, namespace: str | None, ca_file: str | None) -> "Client"
         ) from None
     # An empty token and not None, for which hvac would look in VAULT_TOKEN and in ~/.vault-token.
     made: Client = hvac.Client(url=url, token="", namespace=namespace, verify=ca_file or True, timeout=SECONDS)
+    made.adapter.session.hooks["response"].append(vault_numbers.keep)
     return made
 
 

@@ -12,7 +12,7 @@ from blocks.rotation_targets.interface import RejectedError, RotationTarget, Unp
 from blocks.secret_stores.generation import generate_password
 from blocks.secret_stores.interface import ConflictError, SecretStore, SecretVersion, StoreState, VersionGoneError
 from flows.rotating.memory import Memory
-from rules.errors import PermanentError
+from rules.errors import PermanentError, TemporaryError
 from rules.rotation import Action, Order, Step, StepKind, TargetKind, journal
 
 _NO_GRACE = timedelta(0)
@@ -68,7 +68,7 @@ class Effects:
         actions[step.kind]()
 
     def _claim(self) -> None:
-        claimed = journal.claimed(self._state.journal, secrets.token_hex(8))
+        claimed = journal.claimed(self._state.journal, secrets.token_hex(8), self._secret.target or "")
         self._memory.state = self._store.claim(self._address, self._state, claimed)
         self._memory.claimed = claimed.epoch
 
@@ -81,7 +81,9 @@ class Effects:
         if len(" ".join(live)) > journal.LONGEST:
             message = f"The target has {len(live)} credentials, too many to write down before another one is minted."
             raise PermanentError(message, "Delete those that nobody uses.")
-        self._memory.state = self._store.record(self._address, journal.intended(self._state.journal, live, now))
+        # The instant counts by which a credential that nobody stored is recognised; a run may be hours old.
+        intent = journal.intended(self._begun(), live, max(datetime.now(UTC), now))
+        self._memory.state = self._store.record(self._address, intent)
 
     def _reclaim(self, credential: str) -> None:
         self._memory.credentials = None
@@ -97,9 +99,14 @@ class Effects:
     def _mint(self) -> None:
         # Whatever comes of it, the target may have one more credential now.
         self._memory.credentials = None
-        with self._asked() as target:
-            minted = target.mint()
-        self._begin(self._state.journal, minted.username, minted.password)
+        try:
+            with self._asked() as target:
+                minted = target.mint()
+        except PermanentError:
+            # It was refused: nothing was made, and what appears later is somebody else's.
+            self._memory.state = self._store.record(self._address, journal.refused(self._state.journal))
+            raise
+        self._begin(self._begun(), minted.username, minted.password)
 
     def _stage(self) -> None:
         username = None
@@ -108,12 +115,15 @@ class Effects:
             username = self._target.next_username(current.username if current else None)
         if self._address.username is None:
             username = None
-        self._memory.fresh = self._begin(self._state.journal, username, generate_password(self._secret.length))
+        self._memory.fresh = self._begin(self._begun(), username, generate_password(self._secret.length))
 
     def _revert(self) -> None:
         previous = self._reveal(self._state.previous)
         written = journal.reverting(self._state.journal, secrets.token_hex(8))
         self._begin(written, previous.username, previous.password)
+
+    def _begun(self) -> journal.Journal:
+        return journal.begun(self._state.journal, secrets.token_hex(8), self._secret.target or "")
 
     def _begin(self, written: journal.Journal, username: str | None, password: SecretStr) -> bool:
         """Stage a version; return whether it is certain that this one is pending, and not one of an earlier attempt."""
@@ -213,7 +223,10 @@ class Effects:
 
     def _forget(self) -> None:
         previous = str(self._state.previous)
-        if self._target is not None:
+        if previous == self._state.current and self._store.observe(self._address).current != previous:
+            # One stale read looks as if somebody had undone the rotation, and a living version would be forgotten.
+            raise TemporaryError("The store's answers contradict one another.", "Run again later.")
+        if self._target is not None and previous != self._state.current:
             self._destroy(previous)
         self._memory.state = self._store.forget(self._address, journal.forgotten(self._state.journal), previous)
         self._memory.retired = 0

@@ -2,14 +2,13 @@
 
 import threading
 
-import httpx
 from prefect.blocks.core import Block
-from prefect.exceptions import PrefectException
 
 import blocks as registered
+from blocks.block_loading import load_block
 from blocks.rotation_targets.interface import RotationTarget
 from blocks.secret_stores.interface import SecretStore
-from rules.errors import PermanentError, TemporaryError, VigilesError
+from rules.errors import PermanentError, VigilesError
 
 REGISTERED = registered.__all__
 """Importing the package is what lets Prefect find the classes that slugs name."""
@@ -50,7 +49,7 @@ class Blocks:
         with self._lock:
             if slug not in self._loaded:
                 try:
-                    self._loaded[slug] = _load(slug)
+                    self._loaded[slug] = load_block(slug, Block, "Create it in the UI, or correct the policy.")
                 except VigilesError as error:
                     # A block that cannot be loaded is not asked for again for each of its secrets.
                     self._loaded[slug] = error
@@ -58,20 +57,3 @@ class Blocks:
         if isinstance(found, VigilesError):
             raise found
         return found
-
-
-def _load(slug: str) -> Block:
-    failure: VigilesError
-    try:
-        block = Block.load(slug)
-    except (ValueError, KeyError, RuntimeError) as error:
-        advice = "Create it in the UI, or correct the policy."
-        failure = PermanentError(f"Block {slug} cannot be loaded ({type(error).__name__}).", advice)
-    except (PrefectException, httpx.HTTPError, OSError) as error:
-        advice = "Check that Prefect's server runs and can be reached."
-        failure = TemporaryError(f"Block {slug} cannot be loaded now ({type(error).__name__}).", advice)
-    else:
-        assert isinstance(block, Block)
-        return block
-    # Outside of `except`: the cause may hold the block's fields.
-    raise failure

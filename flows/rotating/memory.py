@@ -12,6 +12,7 @@ class Memory:
 
     Attributes:
         state: what the store said last, or None where it has to be asked again.
+        heard_at: when the store said so (monotonic seconds).
         claimed: the epoch that this run holds.
         values: versions that were read or made, by id.
         proofs: by version id, whether a login succeeded since the target was last changed.
@@ -27,6 +28,7 @@ class Memory:
     """
 
     state: StoreState | None = None
+    heard_at: float = float("-inf")
     claimed: int | None = None
     values: dict[str, SecretVersion] = field(default_factory=dict)
     proofs: dict[str, bool] = field(default_factory=dict)

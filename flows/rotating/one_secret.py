@@ -1,5 +1,6 @@
 """One secret of a policy: observed, or taken as far as it goes, with what is to be reported of it."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +9,7 @@ from blocks.policies.rotation import SecretEntry
 from blocks.secret_stores.interface import StoreState
 from flows.rotating.loading import Blocks
 from flows.rotating.performing import Rotation
-from rules.errors import VigilesError
+from rules.errors import PermanentError, VigilesError
 from rules.findings import Change, Finding, Subject
 from rules.rotation import Journal, Order, Plan, plan, verdicts
 from rules.rotation.rights import Needs
@@ -67,6 +68,7 @@ class Task:
         check_lease: raises unless the run's lease lasts for so many seconds.
         blocks: the blocks that the policy names; one object of each a run, as a store whose secret has no journal yet
             names its versions under a key that it made up.
+        pause: waits so many seconds before a store is asked again.
     """
 
     policy_name: str
@@ -74,9 +76,10 @@ class Task:
     order: Order
     check_lease: Callable[[float], None]
     blocks: Blocks
+    pause: Callable[[float], None] = time.sleep
 
 
-def observe(task: Task, secret: SecretEntry, *, closely: bool) -> Seen:
+def observe(task: Task, secret: SecretEntry, *, closely: bool, on_throttle: Callable[[], None] = lambda: None) -> Seen:
     """Return what is true of the secret; changes nothing.
 
     Args:
@@ -84,11 +87,12 @@ def observe(task: Task, secret: SecretEntry, *, closely: bool) -> Seen:
         secret: the secret's entry in the policy.
         closely: whether to log in and to ask for permissions too, so that the plan can be relied on; without, only the
             store's pointers and journal are read, which tells whether anything is due.
+        on_throttle: called whenever the store asks for fewer calls.
     """
     subject = verdicts.secret_subject(task.policy_name, secret)
     rotation: Rotation | None = None
     try:
-        rotation = _rotation(task, secret, None)
+        rotation = _rotation(task, secret, None, on_throttle)
         if closely:
             rotation.preflight()
             observation, _ = rotation.advance(effects=False)
@@ -96,10 +100,10 @@ def observe(task: Task, secret: SecretEntry, *, closely: bool) -> Seen:
             observation = rotation.look()
         coming = plan(observation, secret, task.now, task.order)
         needs = _needs(task, secret) if closely else None
-    except VigilesError as error:
+        findings = verdicts.judge(subject, secret, observation, coming, needs=needs)
+    except Exception as error:  # noqa: BLE001 - one secret must not end the run of all
         at_target = rotation is not None and rotation.at_target
-        return Seen(secret, subject, (verdicts.unobserved(subject, error, at_target=at_target),), None)
-    findings = verdicts.judge(subject, secret, observation, coming, needs=needs)
+        return Seen(secret, subject, (verdicts.unobserved(subject, _ours(error), at_target=at_target),), None)
     return Seen(secret, subject, tuple(findings), coming, rotation.state)
 
 
@@ -109,23 +113,40 @@ def rotate(task: Task, seen: Seen, *, on_throttle: Callable[[], None] = lambda: 
     # What was seen before a change by somebody else is reported, although the rotation goes over it.
     outside = [f for f in seen.findings if f.rule == verdicts.CHANGED_OUTSIDE.id]
     try:
-        rotation = _rotation(task, seen.secret, seen.state)
-        rotation.on_throttle = on_throttle
+        rotation = _rotation(task, seen.secret, seen.state, on_throttle)
         if seen.journal.rotated_at is None:
             # The first time, everything is tried that can be tried before the first change.
             rotation.preflight()
         observation, _ = rotation.advance(effects=True)
-    except VigilesError as error:
-        return _stopped(seen.subject, rotation, error)
-    coming = plan(observation, seen.secret, task.now, task.order)
-    findings = [*outside, *verdicts.judge(seen.subject, seen.secret, observation, coming, enforced=True)]
+        coming = plan(observation, seen.secret, task.now, task.order)
+        findings = verdicts.judge(seen.subject, seen.secret, observation, coming, enforced=True)
+        findings += [f for f in outside if f.rule not in {found.rule for found in findings}]
+    except Exception as error:  # noqa: BLE001 - one secret must not end the run of all
+        return _stopped(seen.subject, rotation, _ours(error))
     return Outcome(tuple(findings), tuple(verdicts.done(seen.subject, step) for step in rotation.steps))
 
 
-def _rotation(task: Task, secret: SecretEntry, state: StoreState | None) -> Rotation:
+def _ours(error: Exception) -> VigilesError:
+    """Return an error of ours as it is, and for any other one without its text, which may hold a value."""
+    if isinstance(error, VigilesError):
+        return error
+    return PermanentError(f"It failed with an unexpected {type(error).__name__}.", "Please report it.")
+
+
+def _rotation(task: Task, secret: SecretEntry, state: StoreState | None, on_throttle: Callable[[], None]) -> Rotation:
     store = task.blocks.store(secret.store)
     target = task.blocks.target(secret.target) if secret.target else None
-    return Rotation(secret, store, target, task.now, task.check_lease, order=task.order, seen=state)
+    return Rotation(
+        secret,
+        store,
+        target,
+        task.now,
+        task.check_lease,
+        order=task.order,
+        seen=state,
+        on_throttle=on_throttle,
+        pause=task.pause,
+    )
 
 
 def _needs(task: Task, secret: SecretEntry) -> Needs:
@@ -134,7 +155,7 @@ def _needs(task: Task, secret: SecretEntry) -> Needs:
         permissions=store.permissions(secret.address),
         at_target=task.blocks.target(secret.target).permissions if secret.target else (),
         fencing=store.fencing,
-        quota=f"{store.quota.writes} writes a rotation ({store.quota.name})",
+        quota=f"{store.quota.writes} writes a rotation of {store.quota.name}. {store.quota.note}".strip(),
     )
 
 

@@ -16,18 +16,25 @@ from flows.rotating.effects import Effects
 from flows.rotating.memory import Memory
 from rules.errors import PermanentError, TemporaryError, VigilesError
 from rules.rotation import NORMAL, Decision, Observation, Order, Step, TargetKind, next_step
-from rules.rotation.steps import AT_TARGET
+from rules.rotation.steps import AT_TARGET, TO_STORE
 
 LONGEST = 60
 """Steps after which a run stops: a rotation has about a dozen, an emergency over many credentials a few more."""
 
 PATIENCE = 4
-"""How often a run looks again after a store did not answer, asked for fewer calls or gave a stale answer."""
+"""How often a run looks again after a store did not answer or gave a stale answer."""
+
+THROTTLED_PATIENCE = 10
+"""How often a run tries again after a store asked for fewer calls, while others of the run slow down too."""
 
 STORE_SECONDS = 10.0
 """How long a write to a store may take, all its calls together; the lease has to last for longer."""
 
+RECENT_SECONDS = 5.0
+"""Age of the store's last answer at which it is asked again before the target is changed: a process may have slept."""
+
 _FIRST_PAUSE = 0.2
+_LONGEST_PAUSE = 5.0
 
 _T = TypeVar("_T")
 
@@ -38,7 +45,6 @@ class Rotation:
     Attributes:
         step: the step being done, or None between steps.
         steps: the steps with an effect that were done.
-        on_throttle: called whenever the store asked for fewer calls.
     """
 
     def __init__(
@@ -51,6 +57,7 @@ class Rotation:
         *,
         order: Order = NORMAL,
         seen: StoreState | None = None,
+        on_throttle: Callable[[], None] = lambda: None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._secret = secret
@@ -62,10 +69,10 @@ class Rotation:
         self._pause = pause
         self._memory = Memory(state=seen)
         self._effects = Effects(secret, store, target, self._memory, order)
-        self._troubles = 0
+        self._on_throttle = on_throttle
+        self._troubles = self._throttles = 0
         self.step: Step | None = None
         self.steps: list[Step] = []
-        self.on_throttle: Callable[[], None] = lambda: None
 
     @property
     def at_target(self) -> bool:
@@ -86,9 +93,24 @@ class Rotation:
         self._scrubbed(self._preflight)
 
     def look(self) -> Observation:
-        """Return what is true now, logins that were not tried since the target was touched left out."""
+        """Return what the store says, without a login; a store that throttles is asked again for a while.
+
+        Raises:
+            TemporaryError, PermanentError: from the store.
+        """
+        return self._scrubbed(self._look_patiently)
+
+    def _look_patiently(self) -> Observation:
+        while True:
+            try:
+                return self._look()
+            except TemporaryError as error:
+                self._bear(error, effects=False)
+
+    def _look(self) -> Observation:
         if self._memory.state is None:
             self._memory.state = self._store.observe(self._secret.address)
+            self._memory.heard_at = time.monotonic()
         kind = self._target.kind if self._target else TargetKind.GENERATED
         return self._memory.observation(kind, self._target.capacity if self._target else None)
 
@@ -121,13 +143,15 @@ class Rotation:
                 decision = next_step(observation, self._secret, self._now, self._order)
                 if not isinstance(decision, Step) or (decision.has_effect and not effects):
                     return observation, decision
+                if decision.kind in AT_TARGET and self._out_of_date():
+                    continue
                 self._do(decision)
             except TemporaryError as error:
                 self._bear(error, effects=effects)
         raise PermanentError(f"The rotation did not end after {LONGEST} steps.", "This is a fault of ours: report it.")
 
     def _look_in_order(self) -> Observation:
-        observation = self.look()
+        observation = self._look()
         claimed, epoch = self._memory.claimed, observation.journal.epoch
         if claimed is not None and epoch > claimed:
             message = f"Another run has claimed epoch {epoch}; this one holds {claimed}."
@@ -135,6 +159,13 @@ class Rotation:
         if claimed is not None and epoch < claimed:
             raise TemporaryError("The store's answer is older than this run's own claim.", "Run again later.")
         return observation
+
+    def _out_of_date(self) -> bool:
+        """Forget what the store said if that is a while ago: no target can be fenced, so the epoch is read again."""
+        if self._target is None or time.monotonic() - self._memory.heard_at < RECENT_SECONDS:
+            return False
+        self._memory.state = None
+        return True
 
     def _check_shape(self) -> None:
         one_key = self._secret.address.username is None
@@ -149,6 +180,8 @@ class Rotation:
             touches = self._target is not None and step.kind in AT_TARGET
             self._check_lease(STORE_SECONDS + (self._target.call_seconds if self._target and touches else 0.0))
         self._effects.perform(step, self._now)
+        if step.kind in TO_STORE:
+            self._memory.heard_at = time.monotonic()
         self.step = None
         if step.has_effect:
             self.steps.append(step)
@@ -156,15 +189,20 @@ class Rotation:
     def _bear(self, error: TemporaryError, *, effects: bool) -> None:
         """Look again after a fault of the store, a few times; what the target or the lease raised ends the run."""
         throttled = isinstance(error, ThrottledError)
-        if throttled:
-            self.on_throttle()
-        self._troubles += 1
         superseded = isinstance(error, SupersededError) and self._memory.claimed is not None
         final = self.at_target or superseded or isinstance(error, LeaseLostError)
-        if final or self._troubles > PATIENCE or not (effects or throttled):
+        if final or not (effects or throttled) or self._lost_patience(throttled=throttled):
             raise error
         self._memory.state = None
-        self._pause(_FIRST_PAUSE * 2 ** (self._troubles - 1))
+        self._pause(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (self._troubles + self._throttles - 1)))
+
+    def _lost_patience(self, *, throttled: bool) -> bool:
+        if throttled:
+            self._on_throttle()
+            self._throttles += 1
+        else:
+            self._troubles += 1
+        return self._throttles > THROTTLED_PATIENCE or self._troubles > PATIENCE
 
     def _scrubbed(self, act: Callable[[], _T]) -> _T:
         """Let our own errors pass and replace every other: its text may hold a value."""

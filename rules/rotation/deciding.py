@@ -35,6 +35,10 @@ def next_step(observation: Observation, policy: SecretPolicy, now: datetime, ord
     o = observation
     if o.claimed is not None and o.claimed != o.journal.epoch:
         return Quarantine(f"Another run has claimed epoch {o.journal.epoch}; this one holds {o.claimed} and stops.")
+    at_work = any(x is not None for x in (o.pending, o.previous, o.journal.pending, o.journal.intent_at))
+    if at_work and o.journal.target != (policy.target or ""):
+        was, named = o.journal.target or "no target", policy.target or "none"
+        return Quarantine(f"A rotation at {was} is under way, and the policy names {named}: put the target back.")
     decision = _decide(o, policy, now, order)
     if isinstance(decision, Step) and decision.has_effect and o.claimed is None:
         return Step(StepKind.CLAIM, f"Claim epoch {o.journal.epoch + 1}, to {decision.kind}: {decision.reason}")
@@ -57,7 +61,7 @@ def _decide(o: Observation, policy: SecretPolicy, now: datetime, order: Order) -
 
 def _rolled_back(o: Observation, now: datetime) -> Done:
     """Return the end of a roll-back: this run has taken something back, or found nothing that it could."""
-    went_on = o.journal.rotated_at is not None and o.journal.rotated_at >= now and not o.journal.is_rollback
+    went_on = o.journal.rotated_at is not None and o.journal.rotated_at >= now and not o.made
     if o.claimed is not None and not went_on:
         return Done("The rotation was taken back; nothing of it is left.", now)
     return Done("There is no rotation that could be rolled back.", now, problem=True)
@@ -72,7 +76,7 @@ def _idle(o: Observation, policy: SecretPolicy, now: datetime, order: Order) -> 
     if isinstance(may_begin, Done) and o.journal.intent_at is None:
         return minting.strangers(o, order) or may_begin
     reason = may_begin.reason if isinstance(may_begin, Due) else "A credential was going to be minted when a run ended."
-    return _current(o, order) or _begin(o, reason, order)
+    return _current(o, order) or _begin(o, reason, now, order)
 
 
 def _current(o: Observation, order: Order) -> Decision | None:
@@ -82,14 +86,13 @@ def _current(o: Observation, order: Order) -> Decision | None:
     alive = o.proofs.get(o.current)
     if alive is None:
         return verify(o.current, "Log in with the current version before anything is changed.")
-    return (
-        None
-        if alive or order.accept_outage
-        else Quarantine("The current version does not authenticate and no other is known.")
-    )
+    if alive or order.accept_outage:
+        return None
+    way = " If it was disabled on purpose, order the emergency with accept_outage." if order.emergency else ""
+    return Quarantine(f"The current version does not authenticate and no other is known.{way}")
 
 
-def _begin(o: Observation, reason: str, order: Order) -> Decision:
+def _begin(o: Observation, reason: str, now: datetime, order: Order) -> Decision:
     if o.kind is TargetKind.MINT:
-        return minting.mint(o, reason, order)
+        return minting.mint(o, reason, now, order)
     return Step(StepKind.STAGE, f"{reason} Generate a new value and store it as pending, which no consumer reads.")

@@ -12,6 +12,8 @@ from typing import Any
 LONGEST = 256
 """Characters of one text of a journal: what every provider's tags allow."""
 
+_EARLIEST, _LATEST = 2000, 2200
+
 ROLLBACK = "rollback-"
 """How the id of a rotation begins that goes back to the version before."""
 
@@ -25,8 +27,9 @@ class Journal:
 
     Attributes:
         epoch: counts the claims; a writer whose epoch is not this one has been superseded.
-        rotation_id: names the rotation under way or, between rotations, the last one.
-        base: the version that was current when the pending one was staged.
+        rotation_id: names the rotation under way, until nothing of it is left to do.
+        target: the target that the rotation under way changes, as the policy names it; empty for none.
+        base: the version that was current when the pending one was staged, until it is retired.
         pending: the staged version, until it is confirmed as current.
         attempt: how many pending versions of this rotation were discarded.
         confirmed: the version that was last confirmed as current.
@@ -39,6 +42,7 @@ class Journal:
 
     epoch: int = 0
     rotation_id: str = ""
+    target: str = ""
     base: str | None = None
     pending: str | None = None
     attempt: int = 0
@@ -55,7 +59,7 @@ class Journal:
 
     @property
     def is_rollback(self) -> bool:
-        """Whether the rotation under way, or else the last one, went back to the version before."""
+        """Whether the rotation under way goes back to the version before."""
         return self.rotation_id.startswith(ROLLBACK)
 
     def to_fields(self) -> dict[str, str]:
@@ -81,6 +85,7 @@ def journal_from_fields(texts: Mapping[str, Any]) -> Journal:
     return Journal(
         epoch=int(texts["epoch"]),
         rotation_id=str(texts.get("rotation_id", "")),
+        target=str(texts.get("target", "")),
         base=texts.get("base") or None,
         pending=texts.get("pending") or None,
         attempt=int(texts.get("attempt", "0")),
@@ -92,15 +97,38 @@ def journal_from_fields(texts: Mapping[str, Any]) -> Journal:
     )
 
 
-def claimed(journal: Journal, rotation_id: str) -> Journal:
-    """Return the journal for the next epoch; a rotation under way keeps its id and all that is known of it."""
-    kept = journal.rotation_id if journal.under_way else rotation_id
-    return replace(journal, epoch=journal.epoch + 1, rotation_id=kept, attempt=journal.attempt * journal.under_way)
+def claimed(journal: Journal, rotation_id: str, target: str = "") -> Journal:
+    """Return the journal for the next epoch; a rotation under way keeps its id and all that is known of it.
+
+    Args:
+        journal: as it is.
+        rotation_id: names the rotation, where none is under way.
+        target: the target that the policy names, or an empty text.
+    """
+    following = replace(journal, epoch=journal.epoch + 1)
+    return following if journal.under_way else replace(following, rotation_id=rotation_id, target=target, attempt=0)
+
+
+def begun(journal: Journal, rotation_id: str, target: str = "") -> Journal:
+    """Return the journal in which a rotation has an id of its own, also where another one ended under this claim.
+
+    Args:
+        journal: as it is.
+        rotation_id: names the rotation, where it has no name of its own yet.
+        target: the target that the policy names, or an empty text.
+    """
+    kept = "" if journal.is_rollback else journal.rotation_id
+    return replace(journal, rotation_id=kept or rotation_id, target=target)
 
 
 def intended(journal: Journal, live: tuple[str, ...], at: datetime) -> Journal:
-    """Return the journal before a credential is minted; an intent that was never fulfilled keeps its first picture."""
-    return journal if journal.intent_at is not None else replace(journal, live=live, intent_at=at)
+    """Return the journal before a credential is minted."""
+    return replace(journal, live=live, intent_at=at)
+
+
+def refused(journal: Journal) -> Journal:
+    """Return the journal after a target has refused to mint: nothing was made, so nothing is looked for."""
+    return replace(journal, live=(), intent_at=None)
 
 
 def reverting(journal: Journal, rotation_id: str) -> Journal:
@@ -128,18 +156,18 @@ def confirmed(journal: Journal, current: str, at: datetime, grace: timedelta | N
         grace: how long the previous version lives on; None where there is none to be retired.
     """
     after = at + grace if grace is not None else None
-    rested = replace(journal, pending=None, base=None, attempt=0, intent_at=None, live=())
-    return replace(rested, confirmed=current, rotated_at=at, retire_after=after)
+    rested = replace(journal, pending=None, attempt=0, intent_at=None, live=(), confirmed=current, rotated_at=at)
+    return replace(rested, retire_after=after) if after is not None else forgotten(rested)
 
 
 def forgotten(journal: Journal) -> Journal:
     """Return the journal with nothing left to retire."""
-    return replace(journal, retire_after=None)
+    return replace(journal, retire_after=None, base=None, rotation_id="", target="")
 
 
 def abandoned(journal: Journal) -> Journal:
     """Return the journal of a rotation that was rolled back before anything was promoted."""
-    return replace(journal, pending=None, base=None, attempt=0, intent_at=None, live=())
+    return replace(journal, rotation_id="", pending=None, base=None, attempt=0, intent_at=None, live=())
 
 
 def _text(value: object) -> str:
@@ -156,4 +184,6 @@ def _instant(text: str | None) -> datetime | None:
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError("an instant without a time zone")
+    if not _EARLIEST <= instant.year <= _LATEST:
+        raise ValueError("an instant that nobody wrote")
     return instant

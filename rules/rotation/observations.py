@@ -36,6 +36,10 @@ class SecretPolicy(Protocol):
         """The secret's name in the policy."""
 
     @property
+    def target(self) -> str | None:
+        """What checks its credential, as the policy names it; None for nothing."""
+
+    @property
     def every(self) -> timedelta:
         """The longest time between two rotations."""
 

@@ -45,6 +45,7 @@ class Plan:
         downtime: what consumers will notice.
         notice: the same in a sentence.
         ends: the decision that the plan ends with.
+        now: the instant for which it was made (aware, UTC).
         due_since: since when it is due (aware, UTC), or None where it is not, or was never rotated.
     """
 
@@ -52,6 +53,7 @@ class Plan:
     downtime: Downtime
     notice: str
     ends: Done | Quarantine
+    now: datetime
     due_since: datetime | None = None
 
     @property
@@ -79,40 +81,42 @@ def plan(observation: Observation, policy: SecretPolicy, now: datetime, order: O
             instant, order = decision.until, replace(order, action=Action.ROTATE)
             continue
         if not isinstance(decision, Step):
-            return replace(_plan(steps, o.kind, decision), due_since=since)
+            return replace(_plan(steps, o.kind, decision, now), due_since=since)
         steps.append(PlannedStep(decision, instant if instant > now else None))
         started = started or decision.has_effect
         o = expected(decision, o, policy, instant, order)
-    return _plan(steps, o.kind, Quarantine("The plan does not end: this is a fault of ours."))
+    return _plan(steps, o.kind, Quarantine("The plan does not end: this is a fault of ours."), now)
 
 
-def _plan(steps: list[PlannedStep], kind: TargetKind, ends: Done | Quarantine) -> Plan:
+def _plan(steps: list[PlannedStep], kind: TargetKind, ends: Done | Quarantine, now: datetime) -> Plan:
     kinds = {s.step.kind for s in steps}
     if StepKind.CUT in kinds:
         notice = "Logins with the stored value fail from `cut` until `promote`, as the order accepts."
-        return Plan(tuple(steps), Downtime.OUTAGE, notice, ends)
+        return Plan(tuple(steps), Downtime.OUTAGE, notice, ends, now)
     if kind is TargetKind.SINGLE_SLOT and StepKind.APPLY in kinds:
         notice = (
             "Logins with the stored value fail from `apply` until `promote`: normally well under a second, at most the "
             "time limits of the calls between them, and after a crash in between until the next run finishes it."
         )
-        return Plan(tuple(steps), Downtime.WINDOW, notice, ends)
-    return Plan(tuple(steps), Downtime.NONE, "Consumers that re-read the secret notice nothing.", ends)
+        return Plan(tuple(steps), Downtime.WINDOW, notice, ends, now)
+    return Plan(tuple(steps), Downtime.NONE, "Consumers that re-read the secret notice nothing.", ends, now)
 
 
 def expected(step: Step, o: Observation, policy: SecretPolicy, now: datetime, order: Order = NORMAL) -> Observation:
     """Return what will be observed after ``step`` where all goes well."""
     changed: dict[StepKind, Callable[[], Observation]] = {
-        StepKind.CLAIM: lambda: replace(o, claimed=o.journal.epoch + 1, journal=journal.claimed(o.journal, _NEW)),
+        StepKind.CLAIM: lambda: replace(
+            o, claimed=o.journal.epoch + 1, journal=journal.claimed(o.journal, _NEW, policy.target or "")
+        ),
         StepKind.SURVEY: lambda: replace(o, credentials=_listed(o)),
-        StepKind.INTEND: lambda: replace(o, journal=journal.intended(o.journal, _ids(o), now)),
+        StepKind.INTEND: lambda: replace(o, journal=journal.intended(_begun(o, policy), _ids(o), now)),
         StepKind.RECLAIM: lambda: replace(
             o, credentials=tuple(c for c in o.credentials or () if c.id != step.credential)
         ),
         # What is cut needs no retiring once it is the previous version.
         StepKind.CUT: lambda: replace(_tried(o, step.version, accepted=False), retired=o.retired + 1),
-        StepKind.MINT: lambda: _minted(o),
-        StepKind.STAGE: lambda: replace(_staged(o), fresh=True),
+        StepKind.MINT: lambda: _minted(o, policy),
+        StepKind.STAGE: lambda: replace(_staged(o, policy), fresh=True),
         StepKind.REVERT: lambda: _reverted(o),
         StepKind.APPLY: lambda: replace(o, applied=o.applied + 1, proofs={}),
         StepKind.VERIFY: lambda: _tried(o, step.version, accepted=_healthy(o, step.version)),
@@ -136,15 +140,19 @@ def confirmed(o: Observation, policy: SecretPolicy, now: datetime) -> Observatio
     return replace(o, pending=None, previous=o.previous if kept else None, journal=written)
 
 
-def _staged(o: Observation) -> Observation:
+def _begun(o: Observation, policy: SecretPolicy) -> journal.Journal:
+    return journal.begun(o.journal, _NEW, policy.target or "")
+
+
+def _staged(o: Observation, policy: SecretPolicy) -> Observation:
     # Names the version that does not exist yet, as no other is named.
     coming = f"{o.current or ''}+"
-    written = journal.staged(o.journal, coming, o.current)
+    written = journal.staged(_begun(o, policy), coming, o.current)
     return replace(o, pending=coming, journal=written, made=True, fresh=False, applied=0, rejected=0, undone=0)
 
 
-def _minted(o: Observation) -> Observation:
-    after = _staged(o)
+def _minted(o: Observation, policy: SecretPolicy) -> Observation:
+    after = _staged(o, policy)
     return replace(after, credentials=None, accounts={**o.accounts, str(after.pending): _NEW})
 
 

@@ -20,7 +20,7 @@ def confirmed(o: Observation, previous: str, now: datetime, order: Order) -> Dec
     if retire_after is None:
         return Quarantine("The store holds a previous version that no journal explains.")
     if o.current is None or o.current == previous:
-        return Quarantine("The version to retire is the current one again, or there is no current: somebody undid it.")
+        return _restored(o, previous)
     if order.action is Action.ROLL_BACK and not o.journal.is_rollback:
         return _revert(o, previous, now)
     if now < retire_after and not order.emergency:
@@ -30,7 +30,21 @@ def confirmed(o: Observation, previous: str, now: datetime, order: Order) -> Dec
     return _retire(o, o.current, previous)
 
 
+def _restored(o: Observation, previous: str) -> Decision:
+    """Return what to do where somebody has made the previous version current again by hand: let it be."""
+    alive = o.proofs.get(previous)
+    if o.current is None or alive is False:
+        return Quarantine("There is no current version, or it is the previous one again and does not authenticate.")
+    if alive is None:
+        return verify(previous, "Somebody made the previous version current again: log in with it.")
+    return Step(
+        StepKind.FORGET, "Somebody made the previous version current again, and it works: retire nothing.", previous
+    )
+
+
 def _revert(o: Observation, previous: str, now: datetime) -> Decision:
+    if o.current != o.journal.confirmed:
+        return Quarantine("The current version is not the one that was rotated: going back would overwrite a change.")
     alive = o.proofs.get(previous)
     if alive is None:
         return verify(previous, "Log in with the previous version to see whether there is a way back.")

@@ -12,6 +12,7 @@ from rules.rotation.windows import parse_window
 
 _NEVER = timedelta(days=36_600)
 _LONGEST = 500
+_AHEAD = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def due(o: Observation, policy: SecretPolicy, now: datetime, order: Order) -> Du
     rotated_at = o.journal.rotated_at
     if order.emergency and order.since is not None and (rotated_at is None or rotated_at < order.since):
         return Due("An emergency was declared: schedule, windows and blackouts do not count.", order.since)
-    due_at, reason = _due_at(o, policy)
+    due_at, reason = _due_at(o, policy, now)
     if due_at is not None and now < due_at:
         return Done(f"Not due before {when(due_at)}.", due_at)
     opening, waits_for = next_opening(policy, now)
@@ -74,10 +75,11 @@ def expiry(o: Observation) -> datetime | None:
     return min([*at_target, *([o.expires_at] if o.expires_at else [])], default=None)
 
 
-def expires_first(o: Observation, policy: SecretPolicy) -> datetime | None:
-    """Return when the current version expires, if that is before any rotation of it would be due, else None."""
-    due_at, expires = _due_at(o, policy)[0], expiry(o)
-    return expires if due_at is not None and expires is not None and expires <= due_at else None
+def expires_first(o: Observation, policy: SecretPolicy, now: datetime) -> datetime | None:
+    """Return when the current version expires, if that is before any rotation of it can begin, else None."""
+    instants = [_due_at(o, policy, now)[0], o.journal.retire_after]
+    begins, expires = max([i for i in instants if i is not None], default=None), expiry(o)
+    return expires if begins is not None and expires is not None and expires <= begins else None
 
 
 def describe_schedule(policy: SecretPolicy) -> str:
@@ -94,8 +96,10 @@ def describe_schedule(policy: SecretPolicy) -> str:
     return ", ".join([*parts, f"grace {format_duration(policy.grace)}" if policy.grace else "no grace"])
 
 
-def _due_at(o: Observation, policy: SecretPolicy) -> tuple[datetime | None, str]:
+def _due_at(o: Observation, policy: SecretPolicy, now: datetime) -> tuple[datetime | None, str]:
     rotated_at, expires = o.journal.rotated_at, expiry(o)
+    if rotated_at is not None and rotated_at > now + _AHEAD:
+        return None, "The journal says that it was rotated in the future: a clock was wrong."
     near = expires - policy.before_expiry if expires is not None and policy.before_expiry else None
     if rotated_at is None:
         # Due at once; an expiry can make it no more so.

@@ -19,12 +19,16 @@ def staged(o: Observation, now: datetime, order: Order) -> Decision:
     """Return the step for a pending version that is not current."""
     pending = o.pending
     assert pending is not None
-    if pending != o.journal.pending or o.current != o.journal.base:
-        changed = "The current version was changed by somebody else while a rotation was under way."
-        unknown = "The store holds a pending version that no journal explains."
-        return Quarantine(unknown if pending != o.journal.pending else changed)
-    if order.action is Action.ROLL_BACK and not o.journal.is_rollback:
+    if pending != o.journal.pending:
+        return Quarantine("The store holds a pending version that no journal explains.")
+    changed = o.current != o.journal.base
+    if order.action is Action.ROLL_BACK and (changed or not o.journal.is_rollback):
         return _take_back(o, pending)
+    if changed:
+        return Quarantine(
+            "The current version was changed by somebody else while a rotation was under way. Order a roll-back of "
+            "this secret: it drops the pending version, and takes it back from the target."
+        )
     alive = o.proofs.get(pending)
     if alive is None and not (o.fresh and not o.applied and o.kind is not TargetKind.GENERATED):
         return verify(pending, "Log in with the pending version to see whether it is applied and works.")

@@ -35,6 +35,14 @@ AT_TARGET = frozenset(
 )
 """Steps that may change the target, which no store can fence."""
 
+TO_STORE = frozenset(
+    {
+        *(StepKind.CLAIM, StepKind.INTEND, StepKind.STAGE, StepKind.REVERT, StepKind.PROMOTE, StepKind.CONFIRM),
+        *(StepKind.DISCARD, StepKind.FORGET),
+    }
+)
+"""Steps that the store answers last, so that its answer is as old as they are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

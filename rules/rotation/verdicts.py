@@ -181,10 +181,10 @@ def _standing(o: Observation) -> str:
 
 
 def _late(subject: Subject, secret: SecretPolicy, o: Observation, coming: Plan) -> list[Finding]:
-    expires = expires_first(o, secret)
+    expires = expires_first(o, secret, coming.now)
     if expires is not None:
-        message = f"It expires on {when(expires)}, before a rotation is due; the last one did not move that."
-        advice = "Extend it, or set `before_expiry` in the policy if a rotation makes a new expiry."
+        message = f"It expires on {when(expires)}, before its next rotation can begin."
+        advice = "Extend it, shorten `grace` or `every`, or set `before_expiry` where a rotation makes a new expiry."
         return [EXPIRES_FIRST.failed(subject, message, advice)]
     late = isinstance(coming.ends, Done) and coming.ends.late
     return [EXPIRES_FIRST.failed(subject, coming.ends.reason)] if late else []

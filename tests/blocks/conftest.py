@@ -1,5 +1,7 @@
 """What the contract suite of the secret stores asks for: each backend, and a secret in it."""
 
+import os
+
 import pytest
 from support.drongo import drongo_server  # noqa: F401 - the servers that entries ask for
 from support.moto import moto  # noqa: F401
@@ -8,8 +10,20 @@ from support.stores.catalogue import entries
 from support.stores.interface import Backend
 from support.stores.world import World
 
+HEART = {"test_secret_store_contract", "test_secret_store_contract_promotion"}
+"""Where the whole of a rotation is walked through; the rest are faults, races and odd values, by the thousand."""
 
-@pytest.fixture(params=entries(), ids=lambda entry: entry.name)
+
+def pytest_generate_tests(metafunc) -> None:
+    """Run the heart of the suite over every store, and the rest over those that are quick, unless all is wanted."""
+    module = metafunc.module.__name__.rsplit(".", 1)[-1]
+    if "backend" in metafunc.fixturenames and module.startswith("test_secret_store_contract"):
+        whole = module in HEART or os.environ.get("VIGILES_PROOF")
+        chosen = [entry for entry in entries() if whole or not entry.slow]
+        metafunc.parametrize("backend", chosen, ids=lambda entry: entry.name, indirect=True)
+
+
+@pytest.fixture
 def backend(request, tmp_path) -> Backend:
     """Each store's service, empty."""
     return request.param.make(tmp_path, *(request.getfixturevalue(name) for name in request.param.fixtures))

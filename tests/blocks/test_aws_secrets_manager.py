@@ -26,7 +26,7 @@ from blocks.secret_stores.interface import (
 )
 from rules.errors import PermanentError, TemporaryError
 from rules.rotation import Journal
-from rules.rotation.journal import claimed, confirmed, intended, reverting
+from rules.rotation.journal import claimed, confirmed, discarded, intended, reverting
 
 
 @pytest.fixture
@@ -268,7 +268,7 @@ def test_a_journal_that_was_written_before_staging_is_kept_with_the_base(world):
     written = reverting(intended(state.journal, ("key",), NOW), "back")
     staged = world.store.stage(world.address, written, *credential(world.new))
     assert (staged.journal.rotation_id, staged.journal.base) == (written.rotation_id, state.current)
-    assert (staged.journal.intent_at, staged.journal.live) == (None, ())
+    assert (staged.journal.intent_at, staged.journal.live) == (written.intent_at, written.live)
     assert world.state() == staged
 
 
@@ -422,6 +422,143 @@ def test_importing_the_block_imports_no_sdk():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("year", ["0001", "9999"])
+def test_a_journal_with_an_instant_that_nobody_wrote_is_refused_with_advice(year, world):
+    world.after("confirm")
+    noted = secret(world).versions[labels(world)["VIGILES-JOURNAL"]]
+    assert '"2026-' in noted.content
+    noted.content = noted.content.replace('"2026-', f'"{year}-')
+    with pytest.raises(PermanentError, match="holds no journal") as caught:
+        world.state()
+    assert "VIGILES-JOURNAL" in caught.value.advice
+
+
+# Somebody else changes another field.
+
+
+def change_another_field(world):
+    world.backend.put_text(world.address, world.backend.text(world.address).replace("5432", "5433"))
+
+
+def purge(world, version):
+    del secret(world).versions[version]
+
+
+def test_after_another_field_changed_in_the_grace_the_displaced_version_is_still_the_previous_one(world):
+    world.after("confirm")
+    change_another_field(world)
+    state = world.state()
+    assert (world.value(state.previous), world.value(state.current)) == (world.old, world.new)
+    assert labels(world)["AWSPREVIOUS"] != state.previous
+
+
+def test_a_run_that_claims_anew_in_the_grace_still_retires_the_displaced_version(world):
+    world.after("confirm")
+    change_another_field(world)
+    claimed_again = world.take("claim", world.backend.make())
+    assert world.value(claimed_again.previous) == world.old
+    world.take("forget")
+    assert (world.state().previous, world.state().journal.retire_after) == (None, None)
+
+
+def test_forgetting_leaves_awsprevious_where_somebody_else_moved_it(world):
+    promoted = world.after("confirm").current
+    change_another_field(world)
+    world.take("forget")
+    assert labels(world)["AWSPREVIOUS"] == promoted
+
+
+def test_a_displaced_version_that_aws_has_purged_is_none_and_the_next_rotation_succeeds(world):
+    previous = world.after("confirm").previous
+    change_another_field(world)
+    purge(world, previous)
+    assert world.state().previous is None
+    newer = world.fresh("newer")
+    state = world.rotate(newer, GRACE)
+    assert (world.consume(), world.value(state.previous)) == (newer, world.new)
+
+
+def test_a_displaced_version_that_aws_purges_after_it_was_observed_is_gone_and_then_none(world):
+    previous = world.after("confirm").previous
+    change_another_field(world)
+    store = world.backend.make()
+    assert store.observe(world.address).previous == previous
+    purge(world, previous)
+    with pytest.raises(VersionGoneError):
+        store.reveal(world.address, previous)
+    assert store.observe(world.address).previous is None
+
+
+def test_a_forgotten_version_is_not_revealed_on_the_word_of_an_older_observation(world):
+    previous = world.after("confirm").previous
+    store = world.backend.make()
+    store.observe(world.address)
+    world.take("forget")
+    assert previous in secret(world).versions
+    with pytest.raises(VersionGoneError):
+        store.reveal(world.address, previous)
+
+
+def test_a_version_that_is_current_again_is_the_previous_one_too(world):
+    state = world.after("confirm")
+    client = SecretsManager(world.backend.service)
+    client.update_secret_version_stage(
+        SecretId=world.address.secret,
+        VersionStage="AWSCURRENT",
+        MoveToVersionId=state.previous,
+        RemoveFromVersionId=state.current,
+    )
+    assert world.state().current == world.state().previous == state.previous
+
+
+def test_a_way_back_that_was_dropped_leaves_the_displaced_version_to_be_retired(world):
+    previous = world.after("confirm").previous
+    state = world.take("claim")
+    back = reverting(state.journal, "back")
+    state = world.store.stage(world.address, back, *credential(world.old))
+    world.store.discard(world.address, discarded(state.journal), state.pending)
+    assert world.state().previous == previous
+
+
+def test_after_another_field_changed_between_promotion_and_confirmation_theirs_is_confirmed(world):
+    staged = world.after("promote").pending
+    change_another_field(world)
+    state = world.state()
+    assert state.current == state.pending != staged
+    assert world.value(state.previous) == world.old
+    world.take("claim", world.backend.make())
+    confirmed_state = world.take("confirm", world.backend.make())
+    assert confirmed_state.journal.confirmed == state.current
+    assert (confirmed_state.pending, world.value(confirmed_state.previous)) == (None, world.old)
+
+
+def test_it_may_change_twice_before_the_confirmation(world):
+    world.after("promote")
+    change_another_field(world)
+    world.take("claim", world.backend.make())
+    world.backend.put_text(world.address, world.backend.text(world.address).replace("5433", "5434"))
+    assert world.take("confirm", world.backend.make()).journal.confirmed == world.state().current
+
+
+@pytest.mark.parametrize("text", ['{"username": "x", "password": "other"}', "no document", '{"password": 5}'])
+def test_another_value_put_over_the_promoted_one_is_not_taken_for_it(text, world):
+    staged = world.after("promote").pending
+    world.backend.put_text(world.address, text)
+    state = world.state()
+    assert (state.pending, state.journal.pending) == (staged, staged)
+    assert state.current != staged
+
+
+def test_a_pending_version_over_which_another_field_changed_can_be_discarded_and_another_one_staged(world):
+    pending = world.after("stage").pending
+    change_another_field(world)
+    state = world.take("claim", world.backend.make())
+    assert (state.pending, state.journal.base == state.current) == (pending, False)
+    world.take("discard", world.backend.make())
+    world.rotate(world.fresh("newer"))
+    assert "5433" in world.backend.text(world.address)
 
 
 # Against the server.

@@ -252,7 +252,9 @@ def test_the_admin_password_is_read_as_it_is(prefect_api, admin_secret):
     assert load_password(admin_secret).get_secret_value() == ADMIN_PASSWORD
 
 
-@pytest.mark.parametrize(("slug", "word"), [("secret/no-such-block", "no block"), ("secret/pg-tests-json", "text")])
+@pytest.mark.parametrize(
+    ("slug", "word"), [("secret/no-such-block", "cannot be loaded"), ("secret/pg-tests-json", "text")]
+)
 def test_an_admin_secret_that_is_no_text_is_refused(slug, word, prefect_api, admin_secret):
     with pytest.raises(PermanentError, match=word):
         load_password(slug)

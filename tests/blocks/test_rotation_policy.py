@@ -16,7 +16,7 @@ KEYS = {"username": "U", "password": "P"}
 PAIR = {"name": "db", "store": "env-file-store/local", "keys": KEYS, "target": "postgres-role/db", "every": "30d"}
 
 
-CLOUD = {"name": "cloud", "store": "aws-secrets-manager/main", "secret": "prod/db", "every": "30d"}
+CLOUD = {"name": "cloud", "store": "aws-secrets-manager/main", "path": "prod/db", "every": "30d"}
 TARGET = {"target": "postgres-role/db"}
 HOLIDAYS = "2026-12-24..2027-01-02 Europe/Rome"
 
@@ -36,7 +36,7 @@ def test_the_example_is_valid_and_has_both_kinds():
 def test_the_defaults_are_cautious():
     (secret,) = policy(VALUE).secrets
     assert (secret.grace, secret.window, secret.length) == (timedelta(hours=24), None, 32)
-    assert (secret.jitter, secret.before_expiry, secret.blackouts, secret.secret) == (None, None, [], None)
+    assert (secret.jitter, secret.before_expiry, secret.blackouts, secret.path) == (None, None, [], None)
     assert policy(VALUE).max_changes == 20
     assert policy(VALUE).blackouts == []
 
@@ -61,9 +61,14 @@ def test_a_secret_may_not_rotate_on_the_blackouts_of_the_policy_and_on_its_own()
 
 
 def test_two_secrets_of_one_store_are_two_secrets():
-    both = policy(CLOUD, CLOUD | {"name": "other", "secret": "prod/other"})
+    both = policy(CLOUD, CLOUD | {"name": "other", "path": "prod/other"})
     assert [str(entry.address) for entry in both.entries()] == ["prod/db", "prod/other"]
     assert policy(CLOUD, CLOUD | {"name": "other", "store": "aws-secrets-manager/second"})
+
+
+def test_secrets_with_targets_of_their_own_or_none_at_all_are_told_apart():
+    other = PAIR | {"name": "other", "store": "env-file-store/second", "target": "postgres-role/other"}
+    assert len(policy(PAIR, other, VALUE, CLOUD).secrets) == 4
 
 
 def test_jitter_is_shorter_than_what_the_grace_leaves():
@@ -99,6 +104,10 @@ def test_it_is_read_back_from_its_own_document_with_the_same_digest():
         ([CLOUD | {"key": "password", "keys": KEYS} | TARGET], "P120"),
         ([CLOUD, CLOUD | {"name": "other", "key": "password"}], "P045"),
         ([CLOUD | {"key": "user"}, CLOUD | {"name": "other", "key": "password"}], "P045"),
+        ([CLOUD, CLOUD | {"name": "other", "path": "/prod/db"}], "P045"),
+        ([CLOUD, CLOUD | {"name": "other", "path": "prod/db/"}], "P045"),
+        ([PAIR, PAIR | {"name": "other", "store": "env-file-store/second"}], "P125"),
+        ([PAIR, VALUE | TARGET], "P125"),
         ([VALUE | {"jitter": "29d"}], "P123"),
         ([VALUE | {"jitter": "2d", "grace": "28d"}], "P123"),
         ([VALUE | {"jitter": "soon"}], "P072"),
@@ -106,8 +115,8 @@ def test_it_is_read_back_from_its_own_document_with_the_same_digest():
         ([VALUE | {"blackouts": ["Christmas"]}], "P124"),
         ([VALUE | {"blackouts": ["2027-01-02..2026-12-24"]}], "P124"),
         ([VALUE | {"blackouts": ["2026-12-24 Mars/Olympus"]}], "P124"),
-        ([CLOUD | {"secret": "../x"}], "string_pattern_mismatch"),
-        ([CLOUD | {"secret": "a b"}], "string_pattern_mismatch"),
+        ([CLOUD | {"path": "../x"}], "string_pattern_mismatch"),
+        ([CLOUD | {"path": "a b"}], "string_pattern_mismatch"),
         ([{k: v for k, v in PAIR.items() if k != "target"}], "P121"),
         ([VALUE | {"grace": "30d"}], "P122"),
         ([VALUE | {"every": "1h"}], "P122"),

@@ -168,6 +168,7 @@ def test_a_pair_of_which_half_is_missing_is_none():
         ('{"password": "canary", "pass\\u0077ord": "canary"}', "twice"),
         ('{"password": 5, "a": "canary"}', "no text"),
         ('{"password": null, "a": "canary"}', "no text"),
+        ('{"a": "canary", "password": ' + "1" * 5000 + "}", "no text"),
         ('{"password": ["canary"]}', "no text"),
     ],
 )

@@ -1,7 +1,7 @@
 """The record beside a secret: it survives a round trip, and its ids say nothing."""
 
 import json
-from datetime import UTC
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,8 @@ from blocks.secret_stores.record import Record, new_key, record_from_json
 from rules.rotation import Journal
 
 PAIRS = st.tuples(st.one_of(st.none(), st.text()), st.text())
-INSTANTS = st.one_of(st.none(), st.datetimes(timezones=st.just(UTC)))
+FIRST, LAST = (datetime(year, 1, 1, tzinfo=UTC).replace(tzinfo=None) for year in (2000, 2200))
+INSTANTS = st.one_of(st.none(), st.datetimes(FIRST, LAST, timezones=st.just(UTC)))
 IDS = st.text(alphabet="0123456789abcdef-", min_size=1, max_size=36)
 MAYBE_IDS = st.one_of(st.none(), IDS)
 JOURNALS = st.builds(
@@ -72,6 +73,9 @@ def test_a_record_with_more_in_it_is_read_all_the_same():
         {"journal": {}},
         {"journal": {"epoch": "x"}},
         {"journal": {"epoch": "1", "rotated_at": "2026-03-01T00:00:00"}},
+        {"journal": {"epoch": "1", "rotated_at": "1999-12-31T23:59:59+00:00"}},
+        {"journal": {"epoch": "1", "retire_after": "9999-12-31T23:59:59+00:00"}},
+        {"journal": {"epoch": "1", "intent_at": "2201-01-01T00:00:00+00:00"}},
         {"journal": {"epoch": "1", "live": 5}},
         {"pending": "abc"},
         {"pending": [None, 5]},

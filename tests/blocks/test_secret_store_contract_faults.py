@@ -75,7 +75,12 @@ def test_another_run_can_go_on_where_one_was_killed(step, pair):
     for struck, _ in cases(pair, step, FAULTS["killed_after"]):
         for later in ROTATION if step == "claim" else ("claim", *ROTATION[ROTATION.index(step) :]):
             struck.take(later, struck.backend.make())
-        assert struck.picture() == expected
+        picture = struck.picture()
+        if step == "forget":
+            # A claim after a finished rotation names the next.
+            picture["journal"].pop("rotation_id", None)
+            expected["journal"].pop("rotation_id", None)
+        assert picture == expected
 
 
 @pytest.mark.parametrize("step", CHAINS)

@@ -1,20 +1,28 @@
 """What is particular to KV version 2, against OpenBao's real server; the common contract has a suite of its own."""
 
+import io
 import json
 import re
+import secrets
 import threading
 import time
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import certifi
+import hvac
 import pytest
+import requests
+from hvac.adapters import RawAdapter
 from pydantic import SecretStr, ValidationError
 from support import openbao as servers
+from support import vault_simulator
 from support.cluster_double import NAME, NAMESPACE, cluster_double, service_account
 from support.openbao import openbao  # noqa: F401
 from support.stores.interface import intercept
 
+from blocks.secret_stores import vault_numbers
 from blocks.secret_stores.interface import ConflictError, DeniedError, SecretAddress, ThrottledError
 from blocks.secret_stores.vault_kv import VaultKvStore
 from rules.errors import PermanentError, TemporaryError
@@ -221,6 +229,85 @@ def test_a_record_that_is_none_of_ours_is_refused_and_not_shown(secret):
     with pytest.raises(PermanentError, match="is not what was written there") as caught:
         secret.store().observe(ADDRESS)
     assert "foreign" not in str(caught.value)
+
+
+def raw(secret, number=None):
+    """Return the text that the server answers, after a field was written with so many digits."""
+    adapter, path = secret.server.client().adapter, f"/v1/{secret.mount}/data/{ADDRESS.secret}"
+    if number is not None:
+        adapter.post(path, data=json.dumps({"data": FIELDS})[:-2] + f', "serial": {number}' + "}}")
+    return RawAdapter.from_adapter(adapter).get(path).text
+
+
+@pytest.mark.parametrize("number", ["0.1", "-2.50", "1e3", "9007199254740993", "12345678901234567890.5", "1e-400"])
+def test_a_number_in_another_field_stays_as_the_server_keeps_it(number, secret, now):
+    before = re.search('"serial":[^,}]*', raw(secret, number))[0]
+    rotate(secret.store(), now)
+    assert before in raw(secret)
+    assert secret.read()["password"] == "second"
+
+
+@pytest.fixture
+def simulated():
+    """A store on the simulator, which keeps numbers that OpenBao refuses, and what writes such a field."""
+    url, name = vault_simulator.address(), f"prod/{secrets.token_hex(4)}"
+    client = hvac.Client(url=url, token=vault_simulator.TOKEN)
+    address = SecretAddress("password", "username", name)
+    store = VaultKvStore(address=url, mount=vault_simulator.MOUNT, authentication="token", token=vault_simulator.TOKEN)
+
+    def put(number):
+        text = json.dumps({"data": FIELDS})[:-2] + f', "serial": {number}' + "}}"
+        client.adapter.post(f"/v1/{vault_simulator.MOUNT}/data/{name}", data=text)
+
+    return store, address, put
+
+
+def test_a_number_that_nobody_can_write_is_refused_before_anything_is_staged(simulated):
+    store, address, put = simulated
+    put("1e400")
+    seen = store.observe(address)
+    state = store.claim(address, seen, claimed(seen.journal, "r1"))
+    with pytest.raises(PermanentError, match="would be rounded") as caught:
+        store.stage(address, state.journal, "bob", SecretStr("second"))
+    assert "as a text" in caught.value.advice
+    assert store.observe(address).pending is None
+    put("1")
+    assert store.stage(address, state.journal, "bob", SecretStr("second")).pending is not None
+
+
+def test_such_a_number_that_came_after_staging_is_refused_by_a_claim_until_it_is_repaired(simulated):
+    store, address, put = simulated
+    put("1")
+    seen = store.observe(address)
+    state = store.claim(address, seen, claimed(seen.journal, "r1"))
+    seen = store.stage(address, state.journal, "bob", SecretStr("second"))
+    put("1e400")
+    with pytest.raises(PermanentError, match="would be rounded"):
+        store.claim(address, seen, claimed(seen.journal, "r1"))
+    put("1")
+    seen = store.observe(address)
+    state = store.claim(address, seen, claimed(seen.journal, "r1"))
+    assert store.promote(address, state.journal, state.pending, state.current).current == state.pending
+
+
+@pytest.mark.parametrize("number", ["12345678901234567890.5", "0.1234567890123456789", "1e400", "1e-400", "1" * 5000])
+def test_a_number_that_python_would_round_is_read_as_one_that_cannot_be_written(number):
+    with pytest.raises(PermanentError, match="would be rounded"):
+        vault_numbers.fields_of("secret/prod", json.dumps(answered(number)))
+
+
+@pytest.mark.parametrize("number", ["0.1", "-2.50", "1e3", "-0.0", "9007199254740993", "1" * 400])
+def test_a_number_that_python_can_hold_is_read_as_it_is(number):
+    read = vault_numbers.fields_of("secret/prod", json.dumps(answered(number)))["serial"]
+    assert Decimal(repr(read)) == Decimal(number)
+
+
+def answered(number):
+    """Return what is read of an answer with this number in it."""
+    response = requests.Response()
+    response.raw = io.BytesIO(f'{{"serial": {number}}}'.encode())
+    vault_numbers.keep(response)
+    return response.json()
 
 
 def test_when_the_server_will_delete_the_secret_it_expires(openbao):  # noqa: F811

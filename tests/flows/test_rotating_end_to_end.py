@@ -26,7 +26,7 @@ class Secret:
         self.address = backend.address(pair=True)
         keys = {"username": self.address.username, "password": self.address.password}
         self.entry = SecretEntry(
-            name="s", store="a/b", secret=self.address.secret or None, keys=keys, target="c/d", every="30d", grace="1h"
+            name="s", store="a/b", path=self.address.secret or None, keys=keys, target="c/d", every="30d", grace="1h"
         )
         self.now = datetime.now(UTC)
 

@@ -1,6 +1,7 @@
 """A slice of the fault matrix over what is nearest to each service: real servers where there are any.
 
-Every seventh scenario, chosen once and for all; ``make proof`` plays all of them, for all four kinds of target.
+Every seventh scenario, chosen once and for all; ``make proof`` plays all of them, for all four kinds of target, and
+over a real Prefect server too, which takes a quarter of an hour for it.
 """
 
 import pytest
@@ -14,7 +15,6 @@ pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
 
 OTHER_KIND = {
     "env-file": "single-slot",
-    "prefect-secret": "mint",
     "vault-kv": "single-slot",
     "aws-secrets-manager": "mint",
     "aws-parameter-store": "dual",
@@ -22,7 +22,14 @@ OTHER_KIND = {
     "gcp-secret-manager": "dual",
 }
 CELLS = [(store, kind) for store, other in OTHER_KIND.items() for kind in ("alternating", other)]
-FLOORS = {}
+FLOORS = {
+    "env-file": (22, 14),
+    "vault-kv": (29, 18),
+    "aws-secrets-manager": (16, 18),
+    "aws-parameter-store": (31, 31),
+    "azure-key-vault": (46, 51),
+    "gcp-secret-manager": (66, 66),
+}
 
 
 @pytest.mark.parametrize(("store", "kind"), CELLS)
@@ -31,4 +38,4 @@ def test_no_fault_breaks_an_invariant_where_the_service_is_real(store, kind, tmp
     servers = tuple(request.getfixturevalue(name) for name in entry.fixtures)
     cell = run_cell(backends(entry, tmp_path, servers), kind, every(7, seed=CELLS.index((store, kind))))
     assert not cell.failures, str(cell)
-    assert cell.total >= FLOORS[store, kind], f"{store} x {kind}: {cell.total} scenarios"
+    assert cell.total >= FLOORS[store][kind != "alternating"], f"{store} x {kind}: {cell.total} scenarios"

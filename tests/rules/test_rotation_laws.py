@@ -18,6 +18,7 @@ from rules.rotation import (
     Step,
     StepKind,
     TargetKind,
+    minting,
     next_step,
     plan,
 )
@@ -28,7 +29,8 @@ INSTANTS = st.none() | st.integers(-50, 50).map(lambda hours: START + timedelta(
 JOURNALS = st.builds(
     Journal,
     epoch=st.integers(0, 3),
-    rotation_id=st.sampled_from(["r", "rollback-r"]),
+    rotation_id=st.sampled_from(["", "r", "rollback-r"]),
+    target=st.sampled_from(["", "role/a"]),
     base=VERSIONS,
     pending=VERSIONS,
     attempt=st.integers(0, 4),
@@ -53,6 +55,7 @@ PICTURES = st.builds(
     proofs=st.dictionaries(st.sampled_from(["a", "b", "c"]), st.booleans()),
     strict=st.sets(st.sampled_from(["a", "b", "c"])).map(frozenset),
     accounts=st.sampled_from([{}, {"a": "a", "b": "b"}, {"a": None}]),
+    made=st.booleans(),
     credentials=st.none() | st.lists(CREDENTIALS, max_size=3).map(tuple),
     capacity=st.sampled_from([None, 2, 3]),
     fresh=st.booleans(),
@@ -64,6 +67,7 @@ PICTURES = st.builds(
 WISHES = st.sampled_from(
     [
         Wish(),
+        Wish(target="role/a"),
         Wish(window="Sun 02:00-06:00 Europe/Rome"),
         Wish(before_expiry=timedelta(days=1), blackouts=("2026-03-01",)),
     ]
@@ -124,9 +128,16 @@ def test_retire_never_precedes_promotion_grace_and_a_login_with_current(picture,
 
 
 @given(PICTURES, WISHES, ORDERS)
-def test_what_is_forgotten_is_proven_dead_where_there_is_a_target(picture, wish, order):
+def test_what_is_forgotten_is_proven_dead_where_there_is_a_target_or_works_and_is_current_again(picture, wish, order):
     if step(picture, wish, order, StepKind.FORGET) and picture.kind is not TargetKind.GENERATED:
-        assert picture.proofs[picture.previous] is False
+        assert picture.proofs[picture.previous] is (picture.previous == picture.current)
+
+
+@given(PICTURES, WISHES, ORDERS)
+def test_no_step_is_taken_at_another_target_than_that_of_the_rotation_under_way(picture, wish, order):
+    versions = (picture.pending, picture.previous, picture.journal.pending, picture.journal.intent_at)
+    if isinstance(next_step(picture, wish, START, order), Step) and any(versions):
+        assert picture.journal.target == (wish.target or "")
 
 
 @given(PICTURES, WISHES, ORDERS)
@@ -141,13 +152,16 @@ def test_another_version_is_made_only_when_no_other_is_left_and_current_works(pi
 def test_only_an_emergency_deletes_what_was_there_before_or_is_in_use(picture, wish):
     if found := step(picture, wish, NORMAL, StepKind.RECLAIM):
         assert found.credential not in picture.journal.live
-        assert any(c.id == found.credential and c.created_at and not c.used for c in picture.credentials)
+        (credential,) = {c for c in picture.credentials if c.id == found.credential and not c.used}
+        noted = picture.journal.intent_at
+        assert noted - minting.SKEW <= credential.created_at <= noted + minting.OURS
 
 
 @given(PICTURES, WISHES, ORDERS)
 def test_the_current_credential_is_cut_only_where_an_outage_is_accepted(picture, wish, order):
     if step(picture, wish, order, StepKind.CUT):
         assert order.accept_outage
+        assert picture.pending is not None or picture.journal.intent_at is not None
 
 
 @given(PICTURES, WISHES)
@@ -157,7 +171,7 @@ def test_a_roll_back_makes_nothing_new(picture, wish):
 
 @given(PICTURES)
 def test_what_is_not_due_is_not_touched(picture):
-    journal = replace(picture.journal, rotated_at=START - timedelta(hours=1), pending=None, intent_at=None)
+    journal = replace(picture.journal, rotated_at=START - timedelta(hours=1), pending=None, intent_at=None, target="")
     idle = replace(picture, pending=None, previous=None, journal=journal, claimed=None)
     assert isinstance(next_step(idle, Wish(), START), Done)
 

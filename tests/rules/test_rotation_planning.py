@@ -57,7 +57,7 @@ def test_a_plan_from_any_world_has_the_effects_that_a_run_has_in_a_world_that_be
     for world in search.cores():
         seen = alone.looked(world, order)
         if seen is not None:
-            words = planned(seen, order_of(order, world.clock), instant(world.clock))
+            words = planned(seen, order_of(order, world.clock), instant(world.clock), alone.engine.wish)
             assert effects(words) == effects(alone.journey(order, world))
             compared += 1
     assert compared > 3
@@ -116,8 +116,17 @@ def test_a_plan_says_since_when_a_rotation_is_due():
     assert plan(IN_GRACE, WISH, START).due_since is None
 
 
+def test_a_plan_of_an_emergency_in_the_grace_goes_on_to_another_rotation_at_the_same_target():
+    order, wish = Order(Action.EMERGENCY, START + GRACE), Wish(target="role/a")
+    at_target = replace(IN_GRACE, kind=DUAL, journal=replace(IN_GRACE.journal, target="role/a"))
+    found = plan(at_target, wish, START + GRACE, order)
+    kinds = [step.step.kind for step in found.steps]
+    assert kinds.index(StepKind.FORGET) < kinds.index(StepKind.STAGE) < kinds.index(StepKind.CONFIRM)
+    assert "not end" in found.ends.reason or isinstance(found.ends, Done)
+
+
 def test_a_plan_over_an_unclear_picture_ends_in_quarantine():
-    found = plan(replace(IN_GRACE, current="c"), WISH, START)
+    found = plan(replace(IN_GRACE, current=None), WISH, START)
     assert isinstance(found.ends, Quarantine)
     assert not found.changes_now
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.rotation_world import EVERY, START, Wish
 
 from rules.rotation import NORMAL, Action, Credential, Done, Journal, Observation, Order, TargetKind
-from rules.rotation.schedule import Due, describe_schedule, due, expiry, next_opening
+from rules.rotation.schedule import Due, describe_schedule, due, expires_first, expiry, next_opening
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 NEVER = Observation(TargetKind.GENERATED, current="c")
@@ -27,7 +27,7 @@ def at(text):
 
 def due_at(observation, wish):
     """Return the instant from which on it is due, by halving."""
-    low, high = START - 400 * DAY, START + 400 * DAY
+    low, high = START - DAY, START + 400 * DAY
     while high - low > timedelta(microseconds=1):
         middle = low + (high - low) / 2
         low, high = (low, middle) if isinstance(due(observation, wish, middle, NORMAL), Due) else (middle, high)
@@ -49,7 +49,7 @@ def test_it_is_due_when_its_period_is_over_and_not_before(ago, is_due):
 def test_jitter_brings_a_rotation_forward_by_at_most_itself_and_always_by_the_same(name, rotated_at):
     picture = replace(NEVER, journal=Journal(1, rotated_at=rotated_at.replace(tzinfo=UTC)))
     wish = Wish(name=name, every=30 * DAY, jitter=5 * DAY)
-    first, second = (due(picture, wish, START - 400 * DAY, NORMAL) for _ in range(2))
+    first, second = (due(picture, wish, picture.journal.rotated_at, NORMAL) for _ in range(2))
     assert first == second
     assert 25 * DAY <= first.until - picture.journal.rotated_at <= 30 * DAY
     assert due_at(rotated(DAY), wish) - due(rotated(DAY), wish, START, NORMAL).until < timedelta(milliseconds=1)
@@ -77,6 +77,29 @@ def test_what_expires_soon_is_rotated_before(expires, is_due, word):
     found = due(rotated(DAY, expires_at=expires), MONTHLY, START, NORMAL)
     assert isinstance(found, Due) is is_due
     assert word in found.reason
+
+
+@pytest.mark.parametrize(("ahead", "is_due"), [(HOUR, False), (HOUR + timedelta(seconds=1), True), (9000 * DAY, True)])
+def test_what_was_rotated_in_the_future_is_due_as_a_clock_was_wrong(ahead, is_due):
+    found = due(rotated(-ahead), Wish(), START, NORMAL)
+    assert isinstance(found, Due) is is_due
+    assert ("a clock was wrong" in found.reason) is is_due
+
+
+@pytest.mark.parametrize(
+    ("grace", "expires", "first"),
+    [(None, 23, True), (None, 25, False), (30, 25, True), (30, 31, False), (30, None, False), (2, 25, False)],
+)
+def test_what_expires_before_it_is_due_or_within_its_grace_expires_first(grace, expires, first):
+    retire_after = None if grace is None else START + grace * HOUR
+    picture = replace(NEVER, journal=Journal(1, rotated_at=START, retire_after=retire_after))
+    expires_at = None if expires is None else START + expires * HOUR
+    assert expires_first(replace(picture, expires_at=expires_at), Wish(), START) == (expires_at if first else None)
+
+
+def test_nothing_expires_before_a_rotation_that_may_begin_at_once():
+    assert expires_first(replace(NEVER, expires_at=START - DAY), Wish(), START) is None
+    assert expires_first(rotated(-9 * DAY, expires_at=START + HOUR), Wish(), START) is None
 
 
 def test_what_has_expired_already_is_rotated_unless_a_rotation_since_did_not_move_that():
@@ -164,6 +187,13 @@ def test_an_emergency_counts_for_what_was_rotated_before_it_whatever_the_schedul
 
 def test_an_emergency_counts_for_what_was_never_rotated():
     assert due(NEVER, Wish(blackouts=("2026-03-01",)), START, EMERGENCY).since == START
+
+
+def test_a_version_counts_for_an_emergency_only_where_its_own_run_staged_it():
+    assert EMERGENCY.counted(START + HOUR, made=True) == START + HOUR
+    rotated_at = EMERGENCY.counted(START + HOUR, made=False)
+    assert isinstance(due(replace(NEVER, journal=Journal(1, rotated_at=rotated_at)), Wish(), START, EMERGENCY), Due)
+    assert NORMAL.counted(START, made=False) == START
 
 
 def test_an_emergency_without_an_instant_changes_nothing():

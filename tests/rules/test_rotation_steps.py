@@ -31,7 +31,9 @@ from rules.rotation import (
     StepKind,
     next_step,
 )
+from rules.rotation.minting import FRESH, OURS, SKEW
 
+SECOND = timedelta(seconds=1)
 ROLL_BACK = Order(Action.ROLL_BACK)
 EMERGENCY = Order(Action.EMERGENCY, START)
 OUTAGE = Order(Action.EMERGENCY, START, accept_outage=True)
@@ -42,7 +44,7 @@ CONFIRMED = Observation(
     ALTERNATING,
     current="p",
     previous="c",
-    journal=Journal(1, "r", confirmed="p", rotated_at=START - GRACE, retire_after=START),
+    journal=Journal(1, "r", base="c", confirmed="p", rotated_at=START - GRACE, retire_after=START),
     claimed=1,
 )
 REVERTING = replace(STAGED, journal=replace(STAGED.journal, rotation_id="rollback-r"))
@@ -111,6 +113,8 @@ def with_credentials(*credentials, **changes):
         (with_credentials(LATER), StepKind.RECLAIM),
         (with_credentials(replace(LATER, used=None)), StepKind.RECLAIM),
         (with_credentials(LATER, capacity=None), StepKind.RECLAIM),
+        (with_credentials(replace(LATER, created_at=START - SKEW)), StepKind.RECLAIM),
+        (with_credentials(replace(LATER, created_at=START + OURS)), StepKind.RECLAIM),
         (replace(MINTING, capacity=None), StepKind.MINT),
         (replace(MINTING, current=None, credentials=()), StepKind.MINT),
     ],
@@ -140,14 +144,15 @@ def test_the_next_step_follows_from_the_picture(observation, kind):
         (replace(PROMOTED, proofs={"p": False, "c": True}), "does not authenticate any more"),
         (replace(PROMOTED, proofs={"p": False}, previous=None), "does not authenticate any more. Nothing more"),
         (replace(CONFIRMED, journal=Journal(1)), "no journal explains"),
-        (replace(CONFIRMED, current="c"), "undid"),
-        (replace(CONFIRMED, current=None), "undid"),
+        (replace(CONFIRMED, current="c", proofs={"c": False}), "previous one again and does not authenticate"),
+        (replace(CONFIRMED, current=None), "There is no current version"),
         (replace(CONFIRMED, proofs={"p": False, "c": True}), "nothing is retired"),
         (replace(CONFIRMED, proofs={"p": True, "c": True}, retired=2), "retired 2 times"),
         (replace(CONFIRMED, kind=SINGLE, proofs={"p": True, "c": True}), "Two passwords"),
         (with_credentials(replace(LATER, used=True)), "(k1) that no rotation wrote down and that is in use"),
-        (with_credentials(replace(LATER, created_at=START - GRACE)), "was made before"),
-        (with_credentials(replace(LATER, created_at=None)), "was made before"),
+        (with_credentials(replace(LATER, created_at=START - SKEW - SECOND)), "was made at another time"),
+        (with_credentials(replace(LATER, created_at=START + OURS + SECOND)), "was made at another time"),
+        (with_credentials(replace(LATER, created_at=None)), "was made at another time"),
         (with_credentials(replace(LATER, id="s"), journal=Journal(1, intent_at=START, live=("k0", "s"))), "(s)"),
         (replace(MINTING, capacity=1), "none but the current one"),
     ],
@@ -166,6 +171,10 @@ def test_what_cannot_be_explained_is_quarantined(observation, word):
         (replace(STAGED, kind=GENERATED, proofs={"p": True}), StepKind.DISCARD),
         (replace(STAGED, proofs={"p": True}), StepKind.UNDO),
         (replace(STAGED, kind=SINGLE, proofs={"p": True}), StepKind.UNDO),
+        (replace(STAGED, current="x"), StepKind.VERIFY),
+        (replace(STAGED, current="x", proofs={"p": True}), StepKind.UNDO),
+        (replace(STAGED, current="x", proofs={"p": False}), StepKind.DISCARD),
+        (replace(REVERTING, current="x", proofs={"p": True}), StepKind.UNDO),
         (PROMOTED, StepKind.CONFIRM),
         (CONFIRMED, StepKind.VERIFY),
         (replace(CONFIRMED, proofs={"c": True}), StepKind.REVERT),
@@ -185,6 +194,7 @@ def test_a_roll_back_takes_back_what_is_under_way_or_goes_back_to_what_lives(obs
             replace(STAGED, kind=SINGLE, current=None, journal=replace(STAGED.journal, base=None), proofs={"p": True}),
             "no earlier version",
         ),
+        (replace(CONFIRMED, current="x"), "going back would overwrite a change"),
     ],
 )
 def test_a_roll_back_that_cannot_be_done_is_quarantined(observation, word):
@@ -209,7 +219,8 @@ def test_a_roll_back_is_refused_when_the_previous_version_is_dead():
         (Observation(GENERATED, current="c", claimed=0), False),
         (Observation(GENERATED, current="c", journal=Journal(1, rotated_at=START - EVERY), claimed=1), False),
         (Observation(GENERATED, current="c", journal=Journal(1, rotated_at=START), claimed=1), True),
-        (Observation(GENERATED, current="c", journal=Journal(1, "rollback-r", rotated_at=START), claimed=1), False),
+        (Observation(GENERATED, current="c", journal=Journal(1, rotated_at=START), claimed=1, made=True), False),
+        (Observation(GENERATED, current="c", journal=Journal(1, rotated_at=START), made=True), True),
     ],
 )
 def test_a_roll_back_is_a_problem_only_where_it_took_nothing_back(observation, problem):
@@ -221,6 +232,22 @@ def test_a_roll_back_is_a_problem_only_where_it_took_nothing_back(observation, p
 def test_a_roll_back_that_is_done_keeps_the_other_version_for_its_grace():
     journal = replace(CONFIRMED.journal, rotation_id="rollback-r", retire_after=START + GRACE)
     assert step(replace(CONFIRMED, journal=journal), order=ROLL_BACK).in_grace
+
+
+@pytest.mark.parametrize(("age", "kind"), [(FRESH, StepKind.MINT), (FRESH + SECOND, StepKind.INTEND)])
+def test_a_note_of_the_credentials_there_are_is_renewed_when_it_is_older_than_minutes(age, kind):
+    assert step(MINTING, now=START + age).kind is kind
+
+
+def test_what_was_left_by_a_run_is_reclaimed_before_its_note_is_renewed():
+    assert step(with_credentials(LATER), now=START + EVERY).kind is StepKind.RECLAIM
+    assert step(replace(MINTING, capacity=1), now=START + EVERY).kind is StepKind.INTEND
+
+
+@pytest.mark.parametrize(("order", "said"), [(NORMAL, False), (EMERGENCY, True)])
+def test_an_emergency_over_a_dead_version_names_the_order_that_helps(order, said):
+    decision = step(Observation(ALTERNATING, current="c", proofs={"c": False}), order=order)
+    assert ("order the emergency with accept_outage" in decision.reason) is said
 
 
 ROTATED_LATER = Journal(1, "r", rotated_at=START + GRACE)
@@ -242,6 +269,9 @@ ROTATED_LATER = Journal(1, "r", rotated_at=START + GRACE)
         (Observation(ALTERNATING, current="c", claimed=0), OUTAGE, StepKind.VERIFY),
         (Observation(ALTERNATING, current="c", claimed=0, proofs={"c": True}), OUTAGE, StepKind.STAGE),
         (replace(STAGED, proofs={"p": False, "c": True}), OUTAGE, StepKind.CUT),
+        (replace(MINTING, journal=Journal(1)), OUTAGE, StepKind.INTEND),
+        (MINTING, OUTAGE, StepKind.CUT),
+        (replace(MINTING, proofs={"c": False}), OUTAGE, StepKind.MINT),
         (Observation(ALTERNATING, current="c", claimed=0, proofs={"c": False}), OUTAGE, StepKind.STAGE),
         (Observation(DUAL, claimed=0), OUTAGE, StepKind.STAGE),
         (replace(STAGED, proofs={"p": False, "c": False}), OUTAGE, StepKind.APPLY),

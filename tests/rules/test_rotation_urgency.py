@@ -20,7 +20,7 @@ class Waiting:
 
 def waiting(name, days=None, *, under_way=False):
     since = START - timedelta(days=days) if days is not None else None
-    coming = Plan((), Downtime.NONE, "", Done("", START), since)
+    coming = Plan((), Downtime.NONE, "", Done("", START), START, since)
     return Waiting(name, coming, Journal(pending="p" if under_way else None))
 
 

@@ -231,6 +231,13 @@ def test_a_credential_that_expires_before_its_rotation_is_due_fails():
     assert len(findings(replace(picture, credentials=()))) == 1
 
 
+def test_a_credential_that_expires_within_the_grace_fails():
+    journal = replace(IN_GRACE.journal, retire_after=START + timedelta(hours=40))
+    state, late = findings(replace(IN_GRACE, journal=journal, expires_at=START + timedelta(hours=39)))
+    assert state.status is Status.PASS
+    assert late.message == "It expires on 2026-03-02 15:00 UTC, before its next rotation can begin."
+
+
 def test_rights_that_are_missing_are_reported_beside_the_state():
     state, missing = findings(NEVER, needs=NEEDS)
     assert (state.evidence["fencing"], state.evidence["quota"]) == ("It compares.", "3")

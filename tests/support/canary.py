@@ -74,17 +74,20 @@ def forms(secret: str) -> dict[str, bytes]:
     if AWKWARD in secret:
         head, _, tail = secret.partition(AWKWARD)
         found |= {"head": head.encode()[-32:], "tail": tail.encode()}
-    return found
+    # Most forms of a value of letters and digits are one and the same.
+    first = {needle: form for form, needle in reversed(found.items())}
+    return {form: needle for needle, form in first.items()}
 
 
 def search(content: bytes, place: str, secrets: Iterable[str]) -> list[Leak]:
     """Return the leaks of any of the secrets in ``content``, also where base64 was wrapped into lines."""
     unwrapped = content.replace(b"\\n", b"").replace(b"\r", b"").replace(b"\n", b"")
+    texts = (content,) if unwrapped == content else (content, unwrapped)
     return [
         Leak(place, form)
         for secret in secrets
         for form, needle in forms(secret).items()
-        if needle in content or needle in unwrapped
+        if any(needle in text for text in texts)
     ]
 
 

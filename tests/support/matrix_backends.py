@@ -40,7 +40,8 @@ SERVED = {
 
 def entry_named(name: str) -> Entry:
     """Return the entry of the catalogue."""
-    return next(entry for entry in entries() if entry.name == name)
+    known = {entry.name: entry for entry in entries()}
+    return known[name]
 
 
 def backends(entry: Entry, folder: Path, servers: tuple[Any, ...] = ()) -> Iterator[Backend]:

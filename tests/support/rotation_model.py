@@ -30,6 +30,10 @@ HOLD_MINT = {
     "a stranger's key, room for 3": lambda deep: Search(
         Setting(MINT, capacity=3, strangers=("s",)), crashes=4 if deep else 3
     ),
+    "the target refuses to mint, twice": lambda deep: Search(Setting(MINT), crashes=2 if deep else 1, refusals=2),
+    "hours pass after the credentials there are were noted": lambda deep: Search(
+        Setting(MINT), crashes=3 if deep else 2, waits=2
+    ),
     "the target tells which key was used": lambda deep: Search(Setting(MINT, tells_use=True), crashes=4 if deep else 3),
 }
 """The same for targets that mint."""

@@ -1,6 +1,6 @@
 """Rules that are broken on purpose, each in one way, to show that the search would notice."""
 
-from rules.rotation import Done, Step, StepKind, TargetKind, next_step
+from rules.rotation import Done, Quarantine, Step, StepKind, TargetKind, next_step
 
 
 def promotes_before_a_login(o, policy, now, order):
@@ -57,6 +57,14 @@ def never_reclaims(o, policy, now, order):
     decision = next_step(o, policy, now, order)
     if isinstance(decision, Step) and decision.kind is StepKind.RECLAIM:
         return Step(StepKind.MINT, "mutant")
+    return decision
+
+
+def reclaims_whenever_it_was_made(o, policy, now, order):
+    decision = next_step(o, policy, now, order)
+    unknown = [c.id for c in o.credentials or () if c.id not in o.journal.live]
+    if unknown and isinstance(decision, Quarantine):
+        return Step(StepKind.RECLAIM, "mutant", credential=unknown[-1])
     return decision
 
 

@@ -6,6 +6,7 @@ A run that was told to go away, or that crashed, is ``IDLE`` again: what it reme
 from dataclasses import dataclass, field
 from typing import Any
 
+from support.rotation_at_target import target_apply, target_delete, target_login, target_mint, target_retire
 from support.rotation_world import (
     GRACE,
     IDLE,
@@ -21,14 +22,9 @@ from support.rotation_world import (
     instant,
     listed,
     order_of,
-    target_apply,
-    target_delete,
-    target_login,
-    target_mint,
-    target_retire,
 )
 
-from rules.rotation import Decision, Observation, Step, StepKind, TargetKind, journal, next_step
+from rules.rotation import Decision, Journal, Observation, Step, StepKind, TargetKind, journal, next_step
 
 TARGET_CALLS = frozenset({"apply", "retire", "revoke", "destroy", "mint"})
 """Calls that change the target."""
@@ -43,7 +39,7 @@ class Engine:
 
     setting: Setting
     rule: Any = next_step
-    wish: Wish = field(default_factory=Wish)
+    wish: Wish = field(default_factory=lambda: Wish(target="database/main"))
     _known: dict[Runner, Decision] = field(default_factory=dict)
 
     def decide(self, runner: Runner) -> Decision:
@@ -85,6 +81,9 @@ class Engine:
         def reveal(*versions: str | None) -> tuple[tuple, ...]:
             return tuple(("reveal", v) for v in versions if v is not None and v not in runner.values)
 
+        def destroy(gone: str) -> tuple[tuple, ...]:
+            return (*reveal(gone), ("destroy", gone)) if mints else ()
+
         current, pending, previous = state.current, state.pending, state.previous
         undo = ("apply", current, pending) if s.kind is SINGLE and current else ("retire", pending, current)
         table = {
@@ -102,9 +101,9 @@ class Engine:
             StepKind.PROMOTE: lambda: (("promote",),),
             StepKind.CONFIRM: lambda: (("read", current), ("confirm",)),
             StepKind.UNDO: lambda: (*reveal(pending, current), undo),
-            StepKind.DISCARD: lambda: (*((*reveal(pending), ("destroy", pending)) if mints else ()), ("discard",)),
+            StepKind.DISCARD: lambda: (*destroy(pending), ("discard",)),
             StepKind.RETIRE: lambda: (*reveal(previous, current), ("retire", previous, current)),
-            StepKind.FORGET: lambda: (*((*reveal(previous), ("destroy", previous)) if mints else ()), ("forget",)),
+            StepKind.FORGET: lambda: (*(destroy(previous) if previous != current else ()), ("forget",)),
         }
         return table[step.kind]()
 
@@ -121,6 +120,8 @@ class Engine:
             return ended(world, i)
         except AgainError:
             return put(world, i, world.runners[i]._replace(state=None, doing=None, loaded=None))
+        if name == "refused":
+            return ended(after, i)
         rest = after.runners[i].doing[1][1:]
         return put(after, i, after.runners[i]._replace(doing=(kind, rest) if rest else None, loaded=None))
 
@@ -160,7 +161,12 @@ class Engine:
         return put(target_delete(world, version), i, world.runners[i]._replace(keys=None))
 
     def _mint(self, world: World, i: int) -> World:
-        after = target_mint(self.setting, world)
+        try:
+            after = target_mint(self.setting, world)
+        except RefusedError:
+            # A place for the call itself; the note is dropped by the one after it, and then the run ends.
+            doing, fewer = (StepKind.MINT, (("mint",), ("refused",))), max(0, world.refusals - 1)
+            return put(world, i, world.runners[i]._replace(keys=None, doing=doing))._replace(refusals=fewer)
         doing = (StepKind.MINT, (("mint",), ("stage", "minted", after.keys[-1].id)))
         return put(after, i, world.runners[i]._replace(keys=None, doing=doing))
 
@@ -198,7 +204,7 @@ class Engine:
 
     def _prepared(self, world: World, runner: Runner, kind: StepKind, name: str, *arguments: str):
         """Return what a write needs: the journal to write, and which versions."""
-        state, known, now = runner.state, runner.state.journal, instant(runner.now)
+        state, known = runner.state, runner.state.journal
         if name == "stage":
             return self._prepared_stage(world, _another(runner), *arguments)
         if name == "promote":
@@ -210,8 +216,9 @@ class Engine:
             return world, runner._replace(retired=0), journal.forgotten(known), (state.previous,)
         live = tuple(k.id for k in runner.keys or ())
         written = {
-            "claim": lambda: journal.claimed(known, "r"),
-            "record": lambda: journal.intended(known, live, now),
+            "claim": lambda: journal.claimed(known, "r", self.wish.target or ""),
+            "record": lambda: journal.intended(self._begun(known), live, self._now(world, runner)),
+            "refused": lambda: journal.refused(known),
             "confirm": lambda: journal.confirmed(
                 known, str(state.current), self._confirmed_at(world, runner), self._grace(runner)
             ),
@@ -224,13 +231,19 @@ class Engine:
         if origin == "previous":
             return world, runner, journal.reverting(state.journal, "r"), (state.previous,)
         if origin == "minted":
-            return world, runner, state.journal, minted
+            return world, runner, self._begun(state.journal), minted
         world = world._replace(made=world.made + 1)
-        return world, runner, state.journal, (f"{self._turn(state.current)}{world.made}",)
+        return world, runner, self._begun(state.journal), (f"{self._turn(state.current)}{world.made}",)
 
     def _confirmed_at(self, world: World, runner: Runner):
         order = order_of(runner.order, runner.now)
-        return order.counted(instant(max(world.clock, runner.now)), made=runner.made)
+        return order.counted(self._now(world, runner), made=runner.made)
+
+    def _now(self, world: World, runner: Runner):
+        return instant(max(world.clock, runner.now))
+
+    def _begun(self, known: Journal) -> Journal:
+        return journal.begun(known, "r", self.wish.target or "")
 
     def _grace(self, runner: Runner):
         previous = runner.state.previous

@@ -4,12 +4,13 @@ What must hold is checked in each of them, and from each of them one run alone i
 """
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from support.rotation_outsiders import at_any_time, hour_passed, key_made
 from support.rotation_runner import Engine, begun, ended, observed, put
-from support.rotation_world import IDLE, MINT, SINGLE, WRITES, Key, Setting, World, later, tick
+from support.rotation_world import MINT, SINGLE, WRITES, Setting, World, later, tick
 
 from rules.rotation import Decision, Done, Observation, Quarantine, Step, StepKind, next_step
 
@@ -51,6 +52,9 @@ class Search:
         crashes: how many runs die, or answers to a write are lost.
         losses: how many leases are lost by runs that live on.
         arrivals: how many keys a stranger makes at the target.
+        arrives: when these may be made.
+        refusals: how often the target refuses to mint before it does.
+        waits: how often an hour passes after the credentials there are were noted.
         versions: how many new versions may be made; the search ends where another rotation would begin.
         orders: what each run may be ordered to do.
         lease: what a lease is worth.
@@ -63,6 +67,9 @@ class Search:
     crashes: int = 0
     losses: int = 0
     arrivals: int = 0
+    arrives: Callable[[World], bool] = at_any_time
+    refusals: int = 0
+    waits: int = 0
     versions: int = 2
     orders: tuple[str, ...] = ("rotate",)
     lease: str = KEPT
@@ -77,8 +84,8 @@ class Search:
     @property
     def first(self) -> World:
         """The world before anything happened."""
-        given = {"crashes": self.crashes, "losses": self.losses, "arrivals": self.arrivals}
-        return self.setting.world(runners=self.runners, **given)
+        budget = {name: getattr(self, name) for name in ("crashes", "losses", "arrivals", "refusals", "waits")}
+        return self.setting.world(runners=self.runners, **budget)
 
     def run(self) -> Found:
         """Visit every world."""
@@ -124,7 +131,7 @@ class Search:
 
     def rest(self, world: World, order: str = "") -> Rest:
         """Return where a run alone, with nothing remembered and nothing going wrong, takes a world."""
-        core = World(*world[:5], runners=(IDLE,), arrivals=world.arrivals)
+        core = world.core
         key = (core, order or self.orders[0])
         if key not in self.rests:
             self.rests[key] = self._settle(core, key[1])
@@ -170,11 +177,11 @@ class Search:
                     yield begun(world, i, order)
         if world.losses and world.holder >= 0 and self._may_lose(world.runners[world.holder]):
             yield world._replace(holder=-1, losses=world.losses - 1)
-        if world.holder < 0 and (waited := later(world)) is not None:
-            yield waited
-        if world.arrivals and len(world.keys) < self.setting.capacity:
-            key = Key("s", world.clock, used=True if self.setting.tells_use else None)
-            yield world._replace(keys=(*world.keys, key), arrivals=world.arrivals - 1)
+        if world.holder < 0:
+            yield from [waited] if (waited := later(world)) else []
+            yield from hour_passed(world)
+        if world.arrivals and self.arrives(world):
+            yield from key_made(self.setting, world)
 
     def _may_begin(self, world: World, i: int) -> bool:
         # Runs that were not begun are all alike: the first of them begins.
@@ -287,11 +294,4 @@ class Search:
 
     def cores(self) -> list[World]:
         """Return every world that was visited, without what runs remember."""
-        return list(dict.fromkeys(World(*w[:5], runners=(IDLE,), arrivals=w.arrivals) for w in self.parents))
-
-    def story(self, world: World) -> list[World]:
-        """Return the worlds that led to one, the first one first."""
-        path = [world]
-        while (before := self.parents[path[-1]]) is not None:
-            path.append(before)
-        return path[::-1]
+        return list(dict.fromkeys(w.core for w in self.parents))

@@ -26,6 +26,7 @@ class Wish:
     """An entry of the policy."""
 
     name: str = "s"
+    target: str | None = None
     every: timedelta = EVERY
     window: str | None = None
     grace: timedelta = GRACE
@@ -81,7 +82,12 @@ IDLE = Runner()
 
 
 class World(NamedTuple):
-    """Everything there is; ``holder`` is the runner that has the lease, ``proven`` what I5 needs to know."""
+    """Everything there is.
+
+    ``holder`` is the runner that has the lease, ``proven`` what I5 needs to know; ``arrivals`` are the keys that a
+    stranger is going to make, ``refusals`` how often the target refuses to mint before it does, ``waits`` how often
+    time passes after what was noted before minting.
+    """
 
     store: Store
     alive: tuple[str, ...]
@@ -94,6 +100,13 @@ class World(NamedTuple):
     crashes: int = 0
     losses: int = 0
     arrivals: int = 0
+    refusals: int = 0
+    waits: int = 0
+
+    @property
+    def core(self) -> "World":
+        """What outlives the runs."""
+        return World(*self[:5], runners=(IDLE,), arrivals=self.arrivals, refusals=self.refusals)
 
 
 class RefusedError(Exception):
@@ -127,15 +140,13 @@ class Setting:
     compares: bool = True
     claims_what_was_seen: bool = True
 
-    def world(self, *, runners: int = 1, crashes: int = 0, losses: int = 0, arrivals: int = 0) -> World:
+    def world(self, *, runners: int = 1, **budget: int) -> World:
         """Return the world before the first rotation."""
         first = {ALTERNATING: "a0", MINT: "k0"}.get(self.kind, "v0")
         used = True if self.tells_use else None
         keys = tuple(Key(name, used=used) for name in (first, *self.strangers)) if self.kind is MINT else ()
         alive = () if self.kind in (MINT, GENERATED) else (first,)
-        return World(
-            Store(first), alive, keys, runners=(IDLE,) * runners, crashes=crashes, losses=losses, arrivals=arrivals
-        )
+        return World(Store(first), alive, keys, runners=(IDLE,) * runners, **budget)
 
     def account(self, version: str | None) -> str | None:
         """Return the account that the version names, which only two kinds write down."""
@@ -178,58 +189,6 @@ def later(world: World) -> World | None:
     known = [written.retire_after, written.rotated_at + EVERY if written.rotated_at else None]
     coming = [tick(moment) for moment in known if moment is not None and tick(moment) > world.clock]
     return world._replace(clock=min(coming)) if coming else None
-
-
-def changed(world: World, **what: object) -> World:
-    """Return the world with the target changed: what was proven of it before is void."""
-    return world._replace(proven=(), **what)
-
-
-def target_apply(s: Setting, world: World, version: str, current: str | None) -> World:
-    """Set a version at the target."""
-    if int(version[1:]) in range(1, s.rejects + 1):
-        return changed(world)
-    if s.kind is SINGLE:
-        return changed(world, alive=(version,))
-    if s.kind is DUAL:
-        if version not in world.alive and len(world.alive) >= s.capacity:
-            raise RefusedError("The account has all the passwords it may have.")
-        return changed(world, alive=(*world.alive, *(() if version in world.alive else (version,))))
-    if current is not None and s.account(current) == s.account(version):
-        raise RefusedError("The account is in use.")
-    return changed(world, alive=(*(v for v in world.alive if v[0] != version[0]), version))
-
-
-def target_retire(s: Setting, world: World, version: str, current: str | None) -> World:
-    """Take a version's access away; a mint-style target disables the key."""
-    if s.kind is MINT:
-        return changed(world, keys=tuple(k._replace(enabled=k.enabled and k.id != version) for k in world.keys))
-    if s.kind is DUAL:
-        return changed(world, alive=tuple(v for v in world.alive if v != version))
-    if current is not None and s.account(current) == s.account(version):
-        raise RefusedError("The account is in use.")
-    return changed(world, alive=tuple(v for v in world.alive if s.account(v) != s.account(version)))
-
-
-def target_delete(world: World, key: str) -> World:
-    """Delete a key at a mint-style target."""
-    return changed(world, keys=tuple(k for k in world.keys if k.id != key))
-
-
-def target_mint(s: Setting, world: World) -> World:
-    """Let the target make a key."""
-    if len(world.keys) >= s.capacity:
-        raise RefusedError("All the keys that there may be exist.")
-    key = Key(f"k{world.made + 1}", world.clock, used=False if s.tells_use else None)
-    return changed(world, keys=(*world.keys, key), made=world.made + 1)
-
-
-def target_login(s: Setting, world: World, version: str) -> tuple[World, bool]:
-    """Log in; what succeeded is proven until the target is changed."""
-    if not s.accepts(world, version):
-        return world, False
-    keys = tuple(k._replace(used=True) if s.tells_use and k.id == version else k for k in world.keys)
-    return world._replace(keys=keys, proven=tuple(sorted({*world.proven, version}))), True
 
 
 def listed(s: Setting, keys: tuple[Key, ...] | None) -> tuple[Credential, ...] | None:
@@ -278,6 +237,7 @@ def _forget(store: Store, written: Journal, previous: str) -> Store:
 WRITES: dict[str, Callable[..., Store]] = {
     "claim": lambda store, written: store._replace(journal=written),
     "record": lambda store, written: store._replace(journal=written),
+    "refused": lambda store, written: store._replace(journal=written),
     "stage": _stage,
     "promote": _promote,
     "confirm": _confirm,

@@ -137,5 +137,5 @@ def _clients(moto: Any) -> tuple[Any, Any]:
 
 BACKENDS = (
     Entry("aws-parameter-store-simulator", _simulated),
-    Entry("aws-parameter-store-moto", _real, ("moto",)),
+    Entry("aws-parameter-store-moto", _real, ("moto",), slow=True),
 )

@@ -247,5 +247,5 @@ def _on_moto(_: Path, moto: Moto) -> Backend:
 
 BACKENDS = (
     Entry("aws-secrets-manager-simulated", _simulated),
-    Entry("aws-secrets-manager-moto", _on_moto, fixtures=("moto",)),
+    Entry("aws-secrets-manager-moto", _on_moto, fixtures=("moto",), slow=True),
 )

@@ -155,4 +155,4 @@ def _over_https(_: Any) -> Backend:
     return AzureKeyVaultDouble(lambda **token: over_https(vault, certificate, **token))
 
 
-BACKENDS = (Entry("azure-key-vault", _in_process), Entry("azure-key-vault-https", _over_https))
+BACKENDS = (Entry("azure-key-vault", _in_process), Entry("azure-key-vault-https", _over_https, slow=True))

@@ -28,11 +28,13 @@ class Entry:
         name: of the store, such as ``aws-secrets-manager``.
         make: makes the backend, empty, from the test's ``tmp_path`` and the values of ``fixtures``, in their order.
         fixtures: names of the pytest fixtures that it needs, such as a server.
+        slow: whether each call takes so long that CI runs only the heart of the suite over it, and ``make proof`` all.
     """
 
     name: str
     make: Callable[..., Backend]
     fixtures: tuple[str, ...] = ()
+    slow: bool = False
 
 
 def entries() -> tuple[Entry, ...]:

@@ -151,5 +151,5 @@ def _real(_: Any, drongo_server: str) -> SecretManagerBackend:
 
 BACKENDS = (
     Entry("gcp-secret-manager-simulator", _simulated),
-    Entry("gcp-secret-manager-drongo", _real, ("drongo_server",)),
+    Entry("gcp-secret-manager-drongo", _real, ("drongo_server",), slow=True),
 )

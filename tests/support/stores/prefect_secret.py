@@ -1,7 +1,6 @@
 """Prefect's Secret blocks as a backend: a simulator of the API, and a real server."""
 
 import json
-import os
 import uuid
 from abc import abstractmethod
 from functools import cached_property
@@ -215,11 +214,8 @@ def _simulated(backend: type[SimulatedSecretBlocks]) -> Backend:
     return backend(PrefectBlocks())
 
 
-BACKENDS = (Entry("prefect-secret", lambda _: _simulated(SimulatedSecretBlocks)),)
-
-if os.environ.get("VIGILES_PROOF"):
-    # A quarter of an hour for what the simulator does in half a minute; it is held against the real server otherwise.
-    BACKENDS += (
-        Entry("prefect-secret-object", lambda _: _simulated(SimulatedSecretObjects)),
-        Entry("prefect-secret-server", lambda _, server: ServedSecretBlocks(server), ("prefect_api",)),
-    )
+BACKENDS = (
+    Entry("prefect-secret", lambda _: _simulated(SimulatedSecretBlocks)),
+    Entry("prefect-secret-object", lambda _: _simulated(SimulatedSecretObjects), slow=True),
+    Entry("prefect-secret-server", lambda _, server: ServedSecretBlocks(server), ("prefect_api",), slow=True),
+)
