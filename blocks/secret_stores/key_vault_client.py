@@ -1,5 +1,6 @@
 """The client of one key vault."""
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
@@ -34,6 +35,8 @@ def new_client(vault_url: str, tenant_id: str | None, client_id: str | None, sec
         credential = identity.DefaultAzureCredential()
     else:
         credential = identity.ClientSecretCredential(tenant_id, client_id, secret)
+    # It would tell each call with its headers, by the thousand.
+    logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
     # Retries are the run's: it has to look first what a lost call did.
     client = secrets.SecretClient(
         vault_url, credential, retry_total=0, connection_timeout=_SECONDS, read_timeout=_SECONDS

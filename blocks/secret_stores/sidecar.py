@@ -30,7 +30,7 @@ from blocks.secret_stores.interface import (
     VersionGoneError,
 )
 from blocks.secret_stores.record import Record, new_key
-from rules.errors import PermanentError
+from rules.errors import PermanentError, TemporaryError
 from rules.rotation import Journal
 from rules.rotation.journal import staged
 
@@ -142,6 +142,9 @@ class SidecarStore(SecretStore, ABC):
             pending = (username, password.get_secret_value())
             if not pending[1]:
                 raise PermanentError("An empty value is none, and is not stored.", "Look at what generates it.")
+            if record.journal.confirmed != record.fingerprint(current) and self._load(address).main != loaded.main:
+                # A stale read would be written down as what the pending version replaces.
+                raise TemporaryError(f"The answers about {address} contradict one another.", "Run again later.")
             # Refused here rather than at the promotion: what cannot be written must not be applied either.
             self._with_pair(address, loaded.main, pending)
             journal = staged(journal, str(record.fingerprint(pending)), record.fingerprint(current))

@@ -12,7 +12,7 @@ from blocks.rotation_targets.interface import RejectedError, RotationTarget, Unp
 from blocks.secret_stores.generation import generate_password
 from blocks.secret_stores.interface import ConflictError, SecretStore, SecretVersion, StoreState, VersionGoneError
 from flows.rotating.memory import Memory
-from rules.errors import PermanentError, TemporaryError
+from rules.errors import PermanentError
 from rules.rotation import Action, Order, Step, StepKind, TargetKind, journal
 
 _NO_GRACE = timedelta(0)
@@ -223,9 +223,6 @@ class Effects:
 
     def _forget(self) -> None:
         previous = str(self._state.previous)
-        if previous == self._state.current and self._store.observe(self._address).current != previous:
-            # One stale read looks as if somebody had undone the rotation, and a living version would be forgotten.
-            raise TemporaryError("The store's answers contradict one another.", "Run again later.")
         if self._target is not None and previous != self._state.current:
             self._destroy(previous)
         self._memory.state = self._store.forget(self._address, journal.forgotten(self._state.journal), previous)

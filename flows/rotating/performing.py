@@ -15,7 +15,7 @@ from flows.exclusion import LeaseLostError
 from flows.rotating.effects import Effects
 from flows.rotating.memory import Memory
 from rules.errors import PermanentError, TemporaryError, VigilesError
-from rules.rotation import NORMAL, Decision, Observation, Order, Step, TargetKind, next_step
+from rules.rotation import NORMAL, Decision, Observation, Order, Step, StepKind, TargetKind, next_step
 from rules.rotation.steps import AT_TARGET, TO_STORE
 
 LONGEST = 60
@@ -32,6 +32,9 @@ STORE_SECONDS = 10.0
 
 RECENT_SECONDS = 5.0
 """Age of the store's last answer at which it is asked again before the target is changed: a process may have slept."""
+
+TAKES_AWAY = AT_TARGET - {StepKind.APPLY, StepKind.MINT} | {StepKind.DISCARD}
+"""Steps that take something away for good: the store has to say twice that they are right, as it may answer stale."""
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
@@ -145,6 +148,8 @@ class Rotation:
                     return observation, decision
                 if decision.kind in AT_TARGET and self._out_of_date():
                     continue
+                if decision.kind in TAKES_AWAY and not self._told_twice():
+                    continue
                 self._do(decision)
             except TemporaryError as error:
                 self._bear(error, effects=effects)
@@ -166,6 +171,12 @@ class Rotation:
             return False
         self._memory.state = None
         return True
+
+    def _told_twice(self) -> bool:
+        """Ask the store again, and return whether it says the same as before."""
+        before, self._memory.state = self._memory.state, None
+        self._look()
+        return self._memory.state == before
 
     def _check_shape(self) -> None:
         one_key = self._secret.address.username is None

@@ -135,8 +135,6 @@ class Checker:
             (self.run.claimed or event.method == "claim", f"{event.method} without a claim"),
         )
         self.run.leased.clear()
-        if event.method == "confirm":
-            self._demand("I5", (self.current in self.run.revealed, "confirmed what was not read back"))
         if event.method == "forget":
             dead = self.run.proven.get(self.displaced) is False if self.displaced else False
             self._demand("I5", (dead, "forgot a version that was not proven dead"))
@@ -148,6 +146,8 @@ class Checker:
             self.run.claimed, self.epoch = True, event.epoch or self.epoch
         if event.method == "promote":
             self.window = False
+        if event.method == "confirm":
+            self._demand("I5", (self.current in self.run.revealed, "confirmed what was not read back"))
         if event.value is not None:
             self.values.add(event.value[1])
             self.durable.add(event.value)
