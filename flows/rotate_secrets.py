@@ -16,7 +16,7 @@ from flows.reporting.publishing import conclude
 from flows.rotating.fleet import Pace, each
 from flows.rotating.loading import Blocks
 from flows.rotating.one_secret import Outcome, Seen, Task, observe, rotate
-from flows.rotating.orders import ORDER_FITS, check, chosen, order_of
+from flows.rotating.orders import check, chosen, order_of
 from rules.errors import BadInputError, VigilesError
 from rules.exclusion import EXCLUSION
 from rules.findings import Change, Finding, Subject
@@ -62,7 +62,7 @@ def rotate_secrets(
             ]
             findings, changes = _act(policy, mode, shared, seen)
     except VigilesError as error:
-        rule = ORDER_FITS if isinstance(error, BadInputError) else EXCLUSION
+        rule = verdicts.ORDER_FITS if isinstance(error, BadInputError) else EXCLUSION
         subject = Subject("policy", policy.name, policy.name)
         findings = [*findings, rule.unchecked(subject, error.message, error.advice)]
     return conclude(NAME, policy, mode, now, findings, changes)

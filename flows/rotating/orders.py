@@ -5,15 +5,7 @@ from datetime import datetime
 from blocks.policies.nearest import quoted
 from blocks.policies.rotation import RotationPolicy, SecretEntry
 from rules.errors import BadInputError
-from rules.findings import Rule, Severity
 from rules.rotation import Action, Order
-
-ORDER_FITS = Rule(
-    id="order-fits",
-    severity=Severity.HIGH,
-    title="What was ordered fits the policy",
-    remedy="Correct the parameters of the run, then run again; nothing was touched.",
-)
 
 
 def order_of(action: str, now: datetime, *, accept_outage: bool) -> Order:

@@ -60,6 +60,12 @@ EXPIRES_FIRST = Rule(
     title="No credential expires before its rotation may begin",
     remedy="Widen the window, shorten the blackout, or rotate it now: order an emergency for this secret.",
 )
+ORDER_FITS = Rule(
+    id="order-fits",
+    severity=Severity.HIGH,
+    title="What was ordered fits the policy",
+    remedy="Correct the parameters of the run, then run again; nothing was touched.",
+)
 TOO_MANY_CHANGES = Rule(
     id="too-many-changes",
     severity=Severity.HIGH,
@@ -78,6 +84,7 @@ RULES = (
     TARGET_UNCHECKED,
     CHANGED_OUTSIDE,
     EXPIRES_FIRST,
+    ORDER_FITS,
     TOO_MANY_CHANGES,
     *rights.RULES,
 )

@@ -337,11 +337,13 @@ def rotate_and_die(path, at):
 def test_a_kill_at_any_system_call_leaves_a_complete_file_for_every_reader(path):
     path.write_text("# top\nDB_USER=old-user\nDB_PASSWORD=old-password-" + "x" * 4000 + "\n# bottom\n")
     original = path.read_bytes()
-    bad, stop = [], threading.Event()
+    # No thread may be in the middle of anything when a process is forked.
+    bad, stop, gate = [], threading.Event(), threading.Lock()
 
     def read():
         while not stop.is_set():
-            values = dotenv_values(path)
+            with gate:
+                values = dotenv_values(path, interpolate=False)
             pair = (values.get("DB_USER"), (values.get("DB_PASSWORD") or "")[:12])
             if pair not in {("old-user", "old-password"), ("new-user", "new-password")} or len(values) != 2:
                 bad.append(values)
@@ -355,7 +357,8 @@ def test_a_kill_at_any_system_call_leaves_a_complete_file_for_every_reader(path)
         path.with_name("fresh").write_bytes(original)
         path.with_name("fresh").replace(path)
         process = context.Process(target=rotate_and_die, args=(path, at))
-        process.start()
+        with gate:
+            process.start()
         process.join()
         ended, at = process.exitcode, at + 1
         assert ended in (0, -signal.SIGKILL)
