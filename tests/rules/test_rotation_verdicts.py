@@ -167,7 +167,7 @@ def test_a_ceiling_that_is_reached_is_no_error_and_one_that_is_exceeded_is():
 
 
 def test_rule_ids_are_unique():
-    assert len({rule.id for rule in RULES}) == len(RULES) == 10
+    assert len({rule.id for rule in RULES}) == len(RULES) == 11
 
 
 def test_a_plan_from_the_middle_goes_on_from_there():

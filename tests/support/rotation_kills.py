@@ -61,10 +61,12 @@ def prepare(postgres, root: Path, kind: str, name: str, kill=None, mutant=None, 
 def rotate_without_prefect(scenario: Scenario) -> None:
     """Take the estate to where its new version is confirmed and the old one waits for its retirement."""
     from flows.rotating.loading import Blocks
-    from flows.rotating.one_secret import rotate
+    from flows.rotating.one_secret import Task, observe, rotate
+    from rules.rotation import NORMAL
 
     policy = scenario.estate.policy(scenario.estate.secret(scenario.kind))
-    outcome = rotate(policy.name, policy.secrets[0], Blocks(), datetime.now(UTC), lambda _: None)
+    task = Task(policy.name, datetime.now(UTC), NORMAL, lambda _: None, Blocks())
+    outcome = rotate(task, observe(task, policy.entries()[0], closely=False))
     assert outcome.changes[-1].action == "confirm", outcome
 
 
