@@ -2,21 +2,19 @@
 
 import errno
 import fcntl
-import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
+from support.dying_rotation import killer
 from support.unprivileged import make_reachable
 
 from blocks.secret_stores import env_disk, env_text
@@ -309,61 +307,29 @@ def test_what_a_killed_writer_left_is_overwritten(path, store):
     assert not leftover.exists()
 
 
-CALLS = ("unlink", "open", "fsync", "replace", "fsync")
-
-
-def rotate_and_die(path, at):
-    """Rotate, and die before the system call number ``at`` that touches the files."""
-    count = 0
-
-    def dying(function):
-        def called(*args, **kwargs):
-            nonlocal count
-            if count == at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            count += 1
-            return function(*args, **kwargs)
-
-        return called
-
-    store = EnvFileStore(path=path)
-    for name in ("fsync", "fchmod", "fchown", "open", "close"):
-        setattr(os, name, dying(getattr(os, name)))
-    for name in ("unlink", "replace"):
-        setattr(Path, name, dying(getattr(Path, name)))
-    rotate(store, PAIR, "new-password-" + "x" * 4000, "new-user")
-
-
 def test_a_kill_at_any_system_call_leaves_a_complete_file_for_every_reader(path):
     path.write_text("# top\nDB_USER=old-user\nDB_PASSWORD=old-password-" + "x" * 4000 + "\n# bottom\n")
     original = path.read_bytes()
-    # No thread may be in the middle of anything when a process is forked.
-    bad, stop, gate = [], threading.Event(), threading.Lock()
+    bad, stop = [], threading.Event()
 
     def read():
         while not stop.is_set():
-            with gate:
-                values = dotenv_values(path, interpolate=False)
+            values = dotenv_values(path, interpolate=False)
             pair = (values.get("DB_USER"), (values.get("DB_PASSWORD") or "")[:12])
             if pair not in {("old-user", "old-password"), ("new-user", "new-password")} or len(values) != 2:
                 bad.append(values)
 
-    reader = threading.Thread(target=read)
+    reader = threading.Thread(target=read, daemon=True)
     reader.start()
     ended, at = None, 0
-    context = multiprocessing.get_context("fork")
-    while ended != 0:
-        (path.parent / ".env.vigiles").unlink(missing_ok=True)
-        path.with_name("fresh").write_bytes(original)
-        path.with_name("fresh").replace(path)
-        process = context.Process(target=rotate_and_die, args=(path, at))
-        with gate:
-            process.start()
-        process.join()
-        ended, at = process.exitcode, at + 1
-        assert ended in (0, -signal.SIGKILL)
-        lines = path.read_text().splitlines()
-        assert (lines[0], lines[-1], len(lines)) == ("# top", "# bottom", 4)
+    with killer(path) as kill_at:
+        while ended != 0:
+            (path.parent / ".env.vigiles").unlink(missing_ok=True)
+            path.with_name("fresh").write_bytes(original)
+            path.with_name("fresh").replace(path)
+            ended, at = kill_at(at), at + 1
+            lines = path.read_text().splitlines()
+            assert (lines[0], lines[-1], len(lines)) == ("# top", "# bottom", 4)
     stop.set()
     reader.join()
     assert at > 40
@@ -371,16 +337,14 @@ def test_a_kill_at_any_system_call_leaves_a_complete_file_for_every_reader(path)
 
 
 def test_a_rotation_that_was_killed_anywhere_can_be_finished(path):
-    context = multiprocessing.get_context("fork")
-    for at in range(0, 60, 7):
-        process = context.Process(target=rotate_and_die, args=(path, at))
-        process.start()
-        process.join()
-        store = EnvFileStore(path=path)
-        state = rotate(store, PAIR, f"value-{at}", "new-user")
-        assert store.observe(PAIR) == state
-        assert (state.pending, state.current) == (None, state.journal.confirmed)
-        assert dotenv_values(path)["DB_USER"] == "new-user"
+    with killer(path) as kill_at:
+        for at in range(0, 60, 7):
+            kill_at(at)
+            store = EnvFileStore(path=path)
+            state = rotate(store, PAIR, f"value-{at}", "new-user")
+            assert store.observe(PAIR) == state
+            assert (state.pending, state.current) == (None, state.journal.confirmed)
+            assert dotenv_values(path)["DB_USER"] == "new-user"
 
 
 def test_waiting_for_the_lock_takes_no_longer_than_needed(path, store):

@@ -6,11 +6,10 @@ import uuid
 from datetime import UTC, datetime
 from typing import ClassVar
 
-import httpx
 import pytest
 from prefect import flow
 from pydantic import Field
-from support.prefect_server import drain
+from support.prefect_server import drain, send
 
 from blocks.policies.interface import ExceptionEntry, Policy
 from flows.reporting.publishing import FindingsFailedError, conclude
@@ -54,7 +53,7 @@ def run(policy, *findings, changes=(), mode="audit"):
 
 def artifacts(server, policy):
     body = {"artifacts": {"key": {"like_": f"vigiles-some-flow-{policy.name}%"}}, "sort": "CREATED_DESC"}
-    return httpx.post(f"{server.url}/artifacts/filter", json=body).raise_for_status().json()
+    return send(server.url, "POST", "/artifacts/filter", body)
 
 
 def test_a_clean_report_completes_with_the_verdict_as_message(prefect_api, policy):
@@ -161,7 +160,7 @@ def test_one_digest_event_is_emitted(prefect_api, policy):
 
     body = {"filter": {"resource": {"id": [f"vigiles.some-flow.{policy.name}"]}}}
     for _ in range(50):
-        events = httpx.post(f"{prefect_api.url}/events/filter", json=body).raise_for_status().json()["events"]
+        events = send(prefect_api.url, "POST", "/events/filter", body)["events"]
         if events:
             break
         time.sleep(0.2)

@@ -257,10 +257,10 @@ def test_audit_and_enforce_write_nothing_into_the_estate(estate):
     run = estate.run(deployment)
     addresses = [f"/deployments/{deployment}", f"/flow_runs/{run}", f"/work_pools/{estate.name('high')}"]
 
-    before = [httpx.get(estate.url + address).json()["updated"] for address in addresses]
+    before = [estate.send("GET", address)["updated"] for address in addresses]
     report_of(policy_for(estate, high(estate), standard(estate)), mode="enforce")
 
-    assert [httpx.get(estate.url + address).json()["updated"] for address in addresses] == before
+    assert [estate.send("GET", address)["updated"] for address in addresses] == before
 
 
 class OneListFails(httpx.HTTPTransport):

@@ -6,13 +6,12 @@ import sys
 import time
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 from dotenv import dotenv_values
 from support.canary import scan
 from support.postgres import require
-from support.prefect_server import running, stop
+from support.prefect_server import running, send, stop
 
 from flows.reporting.rendering import embedded_json
 
@@ -29,9 +28,7 @@ def make_deploy(server):
 
 
 def post(server, path, body=None):
-    answer = httpx.post(f"{server.url}{path}", json=body or {}, timeout=60)
-    assert answer.status_code < 300, answer.text
-    return answer.json() if answer.content else None
+    return send(server.url, "POST", path, body or {})
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +146,7 @@ def test_the_policy_is_preselected_and_the_schedule_inactive(server, deployed):
 
 def switch(server, flow, active):
     row = post(server, "/deployments/filter", {"flows": {"name": {"any_": [flow]}}})[0]
-    url = f"{server.url}/deployments/{row['id']}/schedules/{row['schedules'][0]['id']}"
-    httpx.patch(url, json={"active": active}).raise_for_status()
+    send(server.url, "PATCH", f"/deployments/{row['id']}/schedules/{row['schedules'][0]['id']}", {"active": active})
 
 
 def switched(server):

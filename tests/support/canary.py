@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
+from support.prefect_server import request
 
 AWKWARD = "'\"%\n\\é{x}$&"
 """Characters that quoting, URL-encoding, formatting and JSON each treat in their own way."""
@@ -145,20 +145,18 @@ def scan_api(
     """Return the leaks in what the API itself hands out: states, parameters, logs, artifacts, events."""
     wanted = list(secrets)
     leaks = []
-    with httpx.Client(base_url=url, headers=dict(headers or {}), timeout=60) as client:
-        for name, path in API_LISTS.items():
-            if name not in lists:
-                continue
-            offset = 0
-            while True:
-                body = {"limit": 50} if name == "events" else {"limit": 200, "offset": offset}
-                answer = client.post(path, json=body)
-                answer.raise_for_status()
-                leaks += search(answer.content, f"api:{name}", wanted)
-                rows = answer.json()
-                if name == "events" or len(rows) < 200:
-                    break
-                offset += 200
+    for name, path in API_LISTS.items():
+        if name not in lists:
+            continue
+        offset = 0
+        while True:
+            body = {"limit": 50} if name == "events" else {"limit": 200, "offset": offset}
+            answer = request("POST", f"{url}{path}", body, headers)
+            leaks += search(answer.content, f"api:{name}", wanted)
+            rows = answer.json()
+            if name == "events" or len(rows) < 200:
+                break
+            offset += 200
     return leaks
 
 
@@ -171,7 +169,7 @@ def settle(server: object) -> None:
         "event": "canary.settled",
         "resource": {"prefect.resource.id": f"canary.{marker}"},
     }
-    httpx.post(f"{server.url}/events", json=[event], timeout=60).raise_for_status()
+    request("POST", f"{server.url}/events", [event])
     for _ in range(120):
         with contextlib.closing(sqlite3.connect(f"file:{server.database}?mode=ro", uri=True)) as connection:
             if connection.execute(

@@ -1,10 +1,9 @@
 """Making a small real estate on a Prefect server: pools, deployments, heartbeats, runs. Names are unique to each."""
 
-import time
 import uuid
 from datetime import UTC, datetime, timedelta
 
-import httpx
+from support.prefect_server import send
 
 
 class PlacementEstate:
@@ -18,14 +17,7 @@ class PlacementEstate:
         return f"{stem}-{self.suffix}"
 
     def send(self, method, path, body=None):
-        """Send a request, again while SQLite is locked by another test's: 503 says that nothing was done."""
-        for _ in range(20):
-            answer = httpx.request(method, f"{self.url}{path}", json=body, timeout=60)
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                break
-            time.sleep(0.5)
-        answer.raise_for_status()
-        return answer.json() if answer.content else None
+        return send(self.url, method, path, body)
 
     def post(self, path, body):
         return self.send("POST", path, body)
