@@ -28,7 +28,7 @@ demo: install ## Run the four flows on a small, real estate (ARGS=--keep leaves 
 	@$(BIN)/vigiles demo $(ARGS)
 
 test: install ## Run the whole test suite with coverage gates
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report= $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report= $(ARGS)
 	$(BIN)/python -m coverage report --include='rules/*' --fail-under=100
 	$(BIN)/python -m coverage report --include='flows/*,blocks/*' --fail-under=95
 
@@ -49,7 +49,7 @@ servers: ## Install the Debian servers that the tests want (root)
 
 proof: install ## Prove the rotations: every fault at every call, the model, 200 random kills (half an hour and more)
 	PYTHONPATH=.:tests $(BIN)/python -m proof.rotation $(ARGS)
-	VIGILES_PROOF=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile tests/blocks -k contract
+	VIGILES_PROOF=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/blocks -k contract
 
 bench: install ## Run the side-by-side benchmarks
 	$(BIN)/python benchmarks/import_time.py

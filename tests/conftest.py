@@ -11,12 +11,50 @@ import pytest
 from filelock import FileLock
 from support import prefect_server
 from support.prefect_server import PrefectServer
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 HOME = Path(os.environ.get("TMPDIR", "/tmp")) / f"vigiles-prefect-home-{os.getpid()}"
 # Before any test module imports Prefect: nothing may read or write the developer's own home or profile.
 os.environ["PREFECT_HOME"] = str(HOME)
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 os.environ.pop("PREFECT_API_URL", None)
+
+
+LONGEST = (
+    "test_rotation_kills",
+    "test_random_kills",
+    "test_rotation_fault_matrix_served",
+    "test_rotation_fault_matrix",
+    "test_enforce_retention",
+    "test_no_secret_leaks_in_stores",
+    "test_secret_store_contract",
+    "test_secret_store_contract_faults",
+)
+"""Files that begin first, as a session ends when its last file does."""
+
+APART = {"test_rotation_fault_matrix", "test_rotation_fault_matrix_served"}
+"""Files whose tests need not be in one process."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, and leave the order within each."""
+    places = {stem: place for place, stem in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
+class ByFile(LoadFileScheduling):
+    """Gives each process whole files, so that a file's servers start once, in the order of the collection."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return nodeid if Path(file).stem in APART else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    """Distribute the tests over the processes of ``-n`` (see xdist's hook of this name)."""
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
 
 
 def _session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, cast
-from urllib.parse import quote
 
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
@@ -110,9 +109,7 @@ class VaultKvStore(SidecarStore):
     def preflight(self, address: SecretAddress) -> None:
         """Check the engine's version, and that the secret exists and has the fields (see ``SecretStore``)."""
         path = f"sys/internal/ui/mounts/{self.mount}/{_path(address)}"
-        # What the `vault kv` command asks first, too: no policy has to grant it.
-        mount = self._ask(f"read {path}", lambda client: client.adapter.get(f"/v1/{quote(path)}"))["data"]
-        if mount["type"] not in {"kv", "generic"} or (mount.get("options") or {}).get("version") != "2":
+        if not self._ask(f"read {path}", lambda client: vault_server.is_kv_2(client, path)):
             raise PermanentError(
                 f"{self.mount} is not a KV version 2 engine.", f"Run: vault kv enable-versioning {self.mount}"
             )
@@ -184,11 +181,10 @@ class VaultKvStore(SidecarStore):
                 return
 
     def _older_versions(self, path: str, current: int) -> list[int]:
-        metadata = self._ask(
+        held = self._ask(
             f"read {self.mount}/metadata/{path}",
-            lambda client: client.secrets.kv.v2.read_secret_metadata(path, mount_point=self.mount),
-        )["data"]
-        held = {int(n) for n, row in metadata["versions"].items() if not (row["destroyed"] or row["deletion_time"])}
+            lambda client: vault_server.held_versions(client, self.mount, path),
+        )
         return sorted((version for version in held if version < current), reverse=True)
 
     def _pair_in(self, address: SecretAddress, fields: dict[str, Any] | None) -> Pair | None:

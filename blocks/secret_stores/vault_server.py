@@ -5,7 +5,7 @@ from datetime import datetime
 from importlib import import_module
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from blocks.secret_stores import vault_numbers
 from rules.errors import PermanentError
@@ -78,6 +78,25 @@ def read_version(client: "Client", mount: str, path: str, version: int | None) -
     fields, about = found["data"]["data"], found["data"]["metadata"]
     ends = datetime.fromisoformat(about["deletion_time"]) if fields is not None and about["deletion_time"] else None
     return Version(fields, int(about["version"]), ends)
+
+
+def is_kv_2(client: "Client", mount_path: str) -> bool:
+    """Tell whether a mount is a KV engine of version 2.
+
+    Args:
+        client: makes the call.
+        mount_path: below ``sys/internal/ui/mounts``, which the `vault kv` command asks first, too: no policy has to
+            grant it.
+    """
+    mount: Any = client.adapter.get(f"/v1/{quote(mount_path)}")["data"]
+    return mount["type"] in {"kv", "generic"} and (mount.get("options") or {}).get("version") == "2"
+
+
+def held_versions(client: "Client", mount: str, path: str) -> set[int]:
+    """Return the numbers of the versions of a secret that are neither deleted nor destroyed."""
+    found: Any = client.secrets.kv.v2.read_secret_metadata(path, mount_point=mount)
+    rows = found["data"]["versions"]
+    return {int(n) for n, row in rows.items() if not (row["destroyed"] or row["deletion_time"])}
 
 
 def fault_of_address(url: str) -> str | None:

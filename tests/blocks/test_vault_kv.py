@@ -16,8 +16,8 @@ import pytest
 import requests
 from hvac.adapters import RawAdapter
 from pydantic import SecretStr, ValidationError
+from support import faulty_server, vault_simulator
 from support import openbao as servers
-from support import vault_simulator
 from support.cluster_double import NAME, NAMESPACE, cluster_double, service_account
 from support.openbao import openbao  # noqa: F401
 from support.stores.interface import intercept
@@ -377,6 +377,14 @@ def test_a_server_that_is_not_there_is_temporary(secret):
     store = VaultKvStore(address="http://127.0.0.1:9", authentication="token", token="t")
     with pytest.raises(TemporaryError, match="got no answer"):
         store.observe(ADDRESS)
+
+
+@pytest.mark.parametrize("text", [b"{}", b'{"data": null}', b'{"data": {"type": "kv"', b"<html>"])
+def test_an_answer_that_is_no_vaults_is_told_as_such(text):
+    with faulty_server.running(faulty_server.answer("200 OK", text, Content_Type="application/json")) as server:
+        store = VaultKvStore(address=server.url.removesuffix("/api"), authentication="token", token="t")
+        with pytest.raises(PermanentError, match="got an answer that is not the server's"):
+            store.preflight(ADDRESS)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from support.random_kills import makers_of, run_all, told, trials_with
 from support.random_mutants import MUTANTS
 
 pytest_plugins = ["support.openbao", "support.postgres", "support.redis"]
-pytestmark = [pytest.mark.server, pytest.mark.postgres, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.server, pytest.mark.postgres, pytest.mark.no_cover, pytest.mark.timeout(900)]
 
 SEEDS = range(20)
 PROCESSES = 2

@@ -8,6 +8,9 @@ import pytest
 from support.fault_matrix import FAULTS, KINDS, PLOTS, different_worlds, run_cell
 from support.matrix_backends import IN_PROCESS, backends, entry_named
 
+# Measuring coverage here would double the time, and the tests of each store and rule measure the same code.
+pytestmark = pytest.mark.no_cover
+
 # By store, for each kind in the order of KINDS.
 FLOORS = {
     "memory": (61, 61, 69, 34),
@@ -57,6 +60,15 @@ def test_no_stale_read_of_a_store_without_compare_and_set_breaks_them(plot, kind
     cell = run_cell(backends(entry, tmp_path), kind, only_stale_reads, plot=plot)
     assert not cell.failures, str(cell)
     assert cell.total >= STALE_READS[plot][KINDS.index(kind)], f"{plot} x {kind}: {cell.total} scenarios"
+
+
+@pytest.mark.parametrize("kind", sorted({*KINDS} - {"single-slot"}))  # which has no two calls of its target in a row
+def test_no_fault_breaks_a_rotation_whose_target_is_so_slow_that_the_epoch_is_read_again(kind, tmp_path):
+    entry = entry_named(IN_PROCESS["memory"])
+    quick = run_cell(backends(entry, tmp_path / "quick"), kind, lambda _: [])
+    cell = run_cell(backends(entry, tmp_path / "slow"), kind, different_worlds, target_seconds=6.0)
+    assert not cell.failures, str(cell)
+    assert cell.calls > quick.calls
 
 
 def test_every_plot_is_played():

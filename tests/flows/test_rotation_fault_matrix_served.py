@@ -11,7 +11,7 @@ from support.matrix_backends import SERVED, backends, entry_named
 from support.moto import moto  # noqa: F401
 from support.openbao import openbao  # noqa: F401
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.server, pytest.mark.no_cover, pytest.mark.timeout(900)]
 
 OTHER_KIND = {
     "env-file": "single-slot",

@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
 import pytest
+from support.flow_drivers import Drivers, consumer
 from support.rotation_consumer import calls, judge, look, looks, windows, write_down
-from support.rotation_kills import Drivers, consumer, prepare, rotate_without_prefect, tell_crashed
+from support.rotation_kills import prepare, rotate_without_prefect, tell_crashed
 
 pytest_plugins = ["support.postgres"]
-pytestmark = [pytest.mark.server, pytest.mark.postgres, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.server, pytest.mark.postgres, pytest.mark.no_cover, pytest.mark.timeout(1500)]
 
 KINDS = ("generated", "alternating", "single-slot")
 AT_LEAST = {"generated": 12, "alternating": 28, "single-slot": 16}
@@ -25,7 +26,7 @@ LAPSED = 62.0
 
 @pytest.fixture(scope="module")
 def drivers(server):
-    started = Drivers(server, PARALLEL)
+    started = Drivers(server, PARALLEL, "rotation_driver")
     yield started
     started.stop()
 
@@ -103,7 +104,7 @@ def test_no_kill_is_noticed_by_a_consumer_and_the_next_run_converges(plan_kills,
     scenarios = [scenario for kind in KINDS for scenario in plan_kills(kind)]
     unreported = scenarios[::UNREPORTED_EVERY]
     reported = [s for s in scenarios if s not in unreported]
-    with consumer(root / "kills", pause=0.03):
+    with consumer("rotation_consumer", str(root / "kills"), "0.03"):
         each(lambda s: kill(drivers, s), unreported)
         killed = time.monotonic()
         each(lambda s: (kill(drivers, s), tell_crashed(s.folder), finish(drivers, s)), reported)

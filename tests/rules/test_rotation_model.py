@@ -11,6 +11,8 @@ from support.rotation_world import ALTERNATING, DUAL, GENERATED, MINT, SINGLE, S
 
 from rules.rotation import Done, Quarantine, TargetKind
 
+pytestmark = pytest.mark.no_cover
+
 CASES = list(holding())
 TARGETS = [ALTERNATING, DUAL, MINT, SINGLE]
 

@@ -175,10 +175,11 @@ class Struck:
 
 
 def play(
-    backend: Backend, kind: str, point: Point | None, plot: str = "rotation"
+    backend: Backend, kind: str, point: Point | None, plot: str = "rotation", target_seconds: float = 0.0
 ) -> tuple[list[Violation], list[Point]]:
     """Play one scenario, or the rehearsal; return what was broken, and the points of the calls that were made."""
     scene = Scene(backend, kind, stranger=kind == "mint" and plot != "emergency")
+    scene.target_seconds = target_seconds
     meddling = Struck(backend, rehearsal=point is None)
     scene.meddle, scene.looks = meddling, meddling.looks
     acts, rotations = PLOTS[plot]
@@ -208,9 +209,9 @@ def judged(scene: Scene, rotations: Sequence[int] = (1,)) -> list[Violation]:
 REHEARSAL = Point(0, 0, "rehearsal", "none")
 
 
-def rehearse(backend: Backend, kind: str, plot: str) -> tuple[Cell, list[Point]]:
+def rehearse(backend: Backend, kind: str, plot: str, target_seconds: float = 0.0) -> tuple[Cell, list[Point]]:
     """Return the cell before any fault, and every point of the plot."""
-    broken, points = play(backend, kind, None, plot)
+    broken, points = play(backend, kind, None, plot, target_seconds)
     calls = sum(point.fault == FAULTS[0] for point in points)
     cell = Cell(backend.name, kind, backend.stands_on, calls)
     cell.not_applicable["stale-read"] = len(FAULTS) * calls - len(points)
@@ -250,6 +251,7 @@ def run_cell(
     choose: Callable[[Sequence[Point]], Sequence[Point]] = all_points,
     tell: Callable[[Cell], None] = lambda _: None,
     plot: str = "rotation",
+    target_seconds: float = 0.0,
 ) -> Cell:
     """Play the scenarios of a store and a kind of target.
 
@@ -259,13 +261,14 @@ def run_cell(
         choose: which scenarios to play; by default all.
         tell: is called with the cell after each.
         plot: what is played.
+        target_seconds: that each call of the target takes (see ``Scene``).
     """
     backend = next(backends)
-    cell, points = rehearse(backend, kind, plot)
+    cell, points = rehearse(backend, kind, plot, target_seconds)
     for point in choose(points):
         if cell.total % RENEWED_EVERY == RENEWED_EVERY - 1:
             backend = next(backends)
-        broken, _ = play(backend, kind, point, plot)
+        broken, _ = play(backend, kind, point, plot, target_seconds)
         cell.scenarios[point.fault] += 1
         if broken:
             cell.failures.append((point, tuple(broken)))

@@ -48,7 +48,7 @@ def backends(entry: Entry, folder: Path, servers: tuple[Any, ...] = ()) -> Itera
     """Return empty backends, as many as are asked for, each in a folder of its own."""
     for number in count():
         own = folder / f"{entry.name}-{number}"
-        own.mkdir()
+        own.mkdir(parents=True)
         yield entry.make(own, *servers)
 
 

@@ -12,7 +12,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -24,15 +23,15 @@ from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import Queue
 from statistics import median
 from typing import Any
 
 from support import openbao, postgres, prefect_server, redis
+from support.flow_drivers import RUN, Drivers, consumer
 from support.prefect_server import PrefectServer
 from support.random_consumer import LOOKS
 from support.random_estates import GRACE_SECONDS, Estate, PostgresEstate, RedisEstate, Vault
-from support.rotation_kills import ROOT, tell_crashed
+from support.rotation_kills import tell_crashed
 
 EstateMaker = Callable[[Path, str], Estate]
 
@@ -63,38 +62,6 @@ class Trial:
     runs: int = 0
     logins: int = 0
     failures: list[str] = field(default_factory=list)
-
-
-class Drivers:
-    """Processes that run jobs, as many at a time as there are processes."""
-
-    def __init__(self, server: PrefectServer, count: int) -> None:
-        environment = {**server.environment, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "PREFECT_LOGGING_LEVEL": "INFO"}
-        command = [sys.executable, "-c", "from support.random_driver import main; main()"]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        self._processes = [subprocess.Popen(command, env=environment, cwd="/", **pipes) for _ in range(count)]
-        self._idle: Queue[subprocess.Popen[str]] = Queue()
-        for process in self._processes:
-            self._idle.put(process)
-
-    def run(self, estate: Estate, kill: tuple[str, float] | None = None, mutant: str | None = None) -> dict[str, Any]:
-        """Run the flow over an estate, and kill it so many seconds after its start or its first write."""
-        job = {"folder": str(estate.folder), "policy": estate.policy(), "record": estate.watched(), "kill": kill}
-        job["mutant"] = mutant
-        process = self._idle.get()
-        try:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write(json.dumps(job) + "\n")
-            process.stdin.flush()
-            return json.loads(process.stdout.readline())
-        finally:
-            self._idle.put(process)
-
-    def stop(self) -> None:
-        for process in self._processes:
-            process.kill()
-            process.wait()
 
 
 class Durations:
@@ -147,9 +114,16 @@ class Trials:
     def broken(self, kind: str, mutant: str) -> list[str]:
         """Rotate an estate with a broken engine, once and without a kill; return what the consumer noticed."""
         estate = self.makers[kind](self.root, f"{kind}-{mutant}")
-        self.drivers.run(estate, mutant=mutant)
+        self._drive(estate, mutant=mutant)
         estate.leave()
         return looks(estate.folder)[1]
+
+    def _drive(
+        self, estate: Estate, kill: tuple[str, float] | None = None, mutant: str | None = None
+    ) -> dict[str, Any]:
+        """Run the flow over an estate, and kill it so many seconds after its start or its first write."""
+        job = {"folder": str(estate.folder), "policy": estate.policy(), "record": estate.watched()}
+        return self.drivers.run(job | {"kill": kill, "mutant": mutant})
 
     def _until_finished(
         self, estate: Estate, trial: Trial, choice: random.Random, kills: int, *, reported: bool
@@ -161,7 +135,7 @@ class Trials:
                 half = "second"
                 time.sleep(GRACE_SECONDS)
             kill = self.durations.moment(estate.kind, half, choice) if kills else None
-            ended = self.drivers.run(estate, kill)
+            ended = self._drive(estate, kill)
             trial.runs, kills = trial.runs + 1, kills - bool(kill)
             if ended["killed"]:
                 trial.killed.append(estate.point())
@@ -176,7 +150,7 @@ class Trials:
         trial.failures += [] if clean else ["it did not end"]
 
     def _take_over(self, estate: Estate, *, reported: bool) -> None:
-        if not (estate.folder / "run.txt").exists():
+        if not (estate.folder / RUN).exists():
             return  # killed before Prefect knew of it
         if reported:
             tell_crashed(estate.folder)
@@ -188,20 +162,6 @@ def looks(folder: Path) -> tuple[int, list[str]]:
     """Return how many logins the consumer of an estate made, and what it noticed."""
     rows = [json.loads(row) for row in (folder / LOOKS).read_text().splitlines()]
     return sum(not problem for _, _, problem in rows), [f"{problem} at {at:.3f}" for at, _, problem in rows if problem]
-
-
-@contextmanager
-def consumer(vault: Vault, root: Path) -> Iterator[None]:
-    """A process that uses every estate below ``root`` while in the context."""
-    command = [sys.executable, "-c", "from support.random_consumer import main; main()", str(root)]
-    environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
-    process = subprocess.Popen([*command, json.dumps(vault.consumer)], env=environment, cwd="/")
-    try:
-        yield
-        assert process.poll() is None, "the consumer died"
-    finally:
-        process.kill()
-        process.wait()
 
 
 def run_all(trials: Trials, seeds: Sequence[int], at_a_time: int) -> list[Trial]:
@@ -237,9 +197,9 @@ def trials_with(
         processes: that run flows at a time.
     """
     vault.prepare()
-    drivers = Drivers(server, processes)
+    drivers = Drivers(server, processes, "random_driver")
     try:
-        with consumer(vault, root):
+        with consumer("random_consumer", str(root), json.dumps(vault.consumer)):
             yield Trials(drivers, makers, root)
     finally:
         drivers.stop()

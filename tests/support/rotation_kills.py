@@ -1,22 +1,15 @@
 """Scenarios of killed rotations: preparing an estate, driving the flow, telling Prefect what a worker would tell it."""
 
 import json
-import os
-import subprocess
-import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from queue import Queue
 from typing import Any
 from uuid import UUID
 
-from support.prefect_server import PrefectServer
+from support.flow_drivers import RUN
 from support.rotation_consumer import SETTINGS
 from support.rotations import Estate, make_estate
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -70,57 +63,10 @@ def rotate_without_prefect(scenario: Scenario) -> None:
     assert outcome.changes[-1].action == "confirm", outcome
 
 
-class Drivers:
-    """Processes that run jobs, as many at a time as there are processes."""
-
-    def __init__(self, server: PrefectServer, count: int) -> None:
-        environment = {**server.environment, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "PREFECT_LOGGING_LEVEL": "INFO"}
-        command = [sys.executable, "-c", "from support.rotation_driver import main; main()"]
-        self._processes = [
-            subprocess.Popen(
-                command, env=environment, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            )
-            for _ in range(count)
-        ]
-        self._idle: Queue[subprocess.Popen[str]] = Queue()
-        for process in self._processes:
-            self._idle.put(process)
-
-    def run(self, job: dict[str, Any]) -> dict[str, Any]:
-        process = self._idle.get()
-        try:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write(json.dumps(job) + "\n")
-            process.stdin.flush()
-            return json.loads(process.stdout.readline())
-        finally:
-            self._idle.put(process)
-
-    def stop(self) -> None:
-        for process in self._processes:
-            process.kill()
-            process.wait()
-
-
-@contextmanager
-def consumer(root: Path, pause: float):
-    """A process that uses every estate below ``root`` while in the context."""
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
-    command = [sys.executable, "-c", "from support.rotation_consumer import main; main()", str(root), str(pause)]
-    process = subprocess.Popen(command, env=environment, cwd="/")
-    try:
-        yield process
-        assert process.poll() is None, "the consumer died"
-    finally:
-        process.kill()
-        process.wait()
-
-
 def tell_crashed(folder: Path) -> None:
     """Tell Prefect what a worker tells it when the process of a run is gone."""
     from prefect.client.orchestration import get_client
     from prefect.states import Crashed
 
     with get_client(sync_client=True) as client:
-        client.set_flow_run_state(UUID((folder / "run.txt").read_text()), Crashed(), force=True)
+        client.set_flow_run_state(UUID((folder / RUN).read_text()), Crashed(), force=True)

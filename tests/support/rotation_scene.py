@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 from support.memory_target import MemoryTarget
 from support.rotation_events import (
@@ -33,6 +35,7 @@ from support.stores.interface import Backend, intercept
 
 from blocks.policies.rotation import SecretEntry
 from blocks.secret_stores.interface import SecretAddress, SecretStore
+from flows.rotating import performing
 from flows.rotating.performing import Rotation
 from rules.errors import VigilesError
 from rules.rotation import NORMAL, Decision, Done, Order
@@ -67,6 +70,8 @@ class Scene:
     Attributes:
         meddle: stands between every remote call and its service; by default it only lets it pass.
         looks: whether a consumer looks after this call; by default after every one.
+        target_seconds: that each call of the target takes, by a clock that nothing else moves: how many calls a run
+            makes must not depend on how fast the machine is.
     """
 
     def __init__(self, backend: Backend, kind: str, *, stranger: bool = False, grace: timedelta = GRACE) -> None:
@@ -85,6 +90,7 @@ class Scene:
         self.secret = entry(self.address, grace)
         self.meddle: Callable[[Call, Request], Any] = lambda _, request: request()
         self.looks: Callable[[Call], bool] = lambda _: True
+        self.target_seconds = self._clock = 0.0
         self.calls: list[Call] = []
         self._depth, self._owed = 0, False
         self.look()
@@ -107,7 +113,7 @@ class Scene:
         rotation = Rotation(
             self.secret, store, target, self.now, leased, order=order, pause=lambda _: None
         )  # fmt: skip
-        with LogLines() as lines:
+        with LogLines() as lines, patch.object(performing, "time", SimpleNamespace(monotonic=lambda: self._clock)):
             ended = self._advance(rotation, order)
         self.log += [Said("log", line) for line in lines]
         self.log.append(ended)
@@ -197,6 +203,7 @@ class Scene:
         if call in EFFECTS:
             self.log.append(Touched(call, *(subject or ())))
         minted = self.target.minted
+        self._clock += self.target_seconds
         try:
             answer = self._remote("target", call, subject, request)
         finally:
