@@ -10,7 +10,7 @@ from pydantic import Field, PrivateAttr, SecretStr, field_validator
 from blocks.policies.interface import policy_error
 from blocks.presentation import DOCUMENTATION_URL, LOGO_URL
 from blocks.rotation_targets.interface import RotationTarget
-from blocks.secret_stores import aws_session
+from blocks.secret_stores.aws import aws_session
 from blocks.secret_stores.interface import SecretVersion
 from rules.errors import PermanentError, TemporaryError, VigilesError
 from rules.rotation import Credential, TargetKind

@@ -8,8 +8,8 @@ from pydantic import Field, PrivateAttr, field_validator
 
 from blocks.policies.interface import policy_error
 from blocks.presentation import DOCUMENTATION_URL, LOGO_URL
-from blocks.secret_stores import aws_parameters, aws_session
-from blocks.secret_stores.aws_parameters import LIMITS, PAGE, RECORDS, VERSIONS
+from blocks.secret_stores.aws import aws_parameters, aws_session
+from blocks.secret_stores.aws.aws_parameters import LIMITS, PAGE, RECORDS, VERSIONS
 from blocks.secret_stores.document import Pair
 from blocks.secret_stores.interface import (
     ConflictError,

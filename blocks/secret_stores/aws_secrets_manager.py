@@ -26,10 +26,11 @@ from typing import Any, ClassVar
 from pydantic import SecretStr
 
 from blocks.presentation import DOCUMENTATION_URL, LOGO_URL
-from blocks.secret_stores import aws_labels, document
-from blocks.secret_stores.aws_labels import Labels, Note
-from blocks.secret_stores.aws_secret_calls import AwsSecretCalls
-from blocks.secret_stores.aws_secrets import LARGEST, MovedError, TakenError, check, needed
+from blocks.secret_stores import document
+from blocks.secret_stores.aws import aws_labels
+from blocks.secret_stores.aws.aws_labels import Labels, Note
+from blocks.secret_stores.aws.aws_secret_calls import AwsSecretCalls
+from blocks.secret_stores.aws.aws_secrets import LARGEST, MovedError, TakenError, check, needed
 from blocks.secret_stores.interface import (
     ConflictError,
     Permission,

@@ -14,8 +14,9 @@ from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator,
 
 from blocks.policies.interface import policy_error
 from blocks.presentation import DOCUMENTATION_URL, LOGO_URL
-from blocks.secret_stores import key_vault_client, key_vault_errors, key_vault_record
-from blocks.secret_stores.arbiter import WRITE_WITHIN, PrefectArbiter
+from blocks.secret_stores.azure import key_vault_client, key_vault_errors, key_vault_record
+from blocks.secret_stores.azure.arbiter import WRITE_WITHIN, PrefectArbiter
+from blocks.secret_stores.azure.key_vault_record import VERSION, Head
 from blocks.secret_stores.document import Pair
 from blocks.secret_stores.interface import (
     ConflictError,
@@ -24,7 +25,6 @@ from blocks.secret_stores.interface import (
     Quota,
     SecretAddress,
 )
-from blocks.secret_stores.key_vault_record import VERSION, Head
 from blocks.secret_stores.record import Record
 from blocks.secret_stores.sidecar import Loaded, SidecarStore
 from rules.errors import PermanentError, TemporaryError, VigilesError

@@ -10,8 +10,8 @@ from pydantic import Field, field_validator
 
 from blocks.policies.interface import policy_error
 from blocks.presentation import DOCUMENTATION_URL, LOGO_URL
-from blocks.secret_stores import env_disk, env_text
 from blocks.secret_stores.document import Pair
+from blocks.secret_stores.env import env_disk, env_text
 from blocks.secret_stores.interface import Permission, Quota, SecretAddress
 from blocks.secret_stores.record import Record, record_from_json
 from blocks.secret_stores.sidecar import Loaded, SidecarStore

@@ -15,10 +15,10 @@ from pydantic import Field, PrivateAttr, field_validator
 
 from blocks.policies.interface import policy_error
 from blocks.presentation import DOCUMENTATION_URL, LOGO_URL
-from blocks.secret_stores import gcp_records, gcp_secrets
 from blocks.secret_stores.document import Pair
-from blocks.secret_stores.gcp_records import BESIDE, LIMIT, POINTER, Newest, Pointer
-from blocks.secret_stores.gcp_secrets import UnusableError, Version
+from blocks.secret_stores.gcp import gcp_records, gcp_secrets
+from blocks.secret_stores.gcp.gcp_records import BESIDE, LIMIT, POINTER, Newest, Pointer
+from blocks.secret_stores.gcp.gcp_secrets import UnusableError, Version
 from blocks.secret_stores.interface import (
     ConflictError,
     Permission,

@@ -11,12 +11,12 @@ from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator,
 
 from blocks.policies.interface import policy_error
 from blocks.presentation import DOCUMENTATION_URL, LOGO_URL
-from blocks.secret_stores import vault_errors, vault_numbers, vault_permissions, vault_server
 from blocks.secret_stores.document import Pair
 from blocks.secret_stores.interface import DeniedError, Permission, Quota, SecretAddress
 from blocks.secret_stores.record import Record, record_from_json
 from blocks.secret_stores.sidecar import Loaded, SidecarStore
-from blocks.secret_stores.vault_server import Version
+from blocks.secret_stores.vault import vault_errors, vault_numbers, vault_permissions, vault_server
+from blocks.secret_stores.vault.vault_server import Version
 from rules.errors import PermanentError, VigilesError
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from blocks.secret_stores import arbiter as module
-from blocks.secret_stores.arbiter import PrefectArbiter
+from blocks.secret_stores.azure import arbiter as module
+from blocks.secret_stores.azure.arbiter import PrefectArbiter
 from blocks.secret_stores.interface import DeniedError, ThrottledError
 from rules.errors import PermanentError, TemporaryError
 

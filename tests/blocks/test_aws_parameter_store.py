@@ -11,7 +11,7 @@ from support.stores.aws_parameter_store import ParameterStoreBackend, Simulated,
 from support.stores.interface import intercept
 from support.stores.world import World
 
-from blocks.secret_stores import aws_session
+from blocks.secret_stores.aws import aws_session
 from blocks.secret_stores.aws_parameter_store import AwsParameterStore
 from blocks.secret_stores.interface import ConflictError, DeniedError, SupersededError, ThrottledError
 from rules.errors import PermanentError, TemporaryError

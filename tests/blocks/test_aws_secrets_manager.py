@@ -14,7 +14,7 @@ from support.stores.aws_secrets_manager import MotoSecretsManager, SimulatedSecr
 from support.stores.interface import intercept
 from support.stores.world import GRACE, NOW, World
 
-from blocks.secret_stores.aws_labels import Slot, slot_of
+from blocks.secret_stores.aws.aws_labels import Slot, slot_of
 from blocks.secret_stores.aws_secrets_manager import AwsSecretsManagerStore
 from blocks.secret_stores.interface import (
     ConflictError,

@@ -21,8 +21,9 @@ from support.stores.azure_key_vault import AzureKeyVaultBackend, AzureKeyVaultDo
 from support.stores.interface import intercept
 from support.stores.world import CHAINS, GRACE, World
 
-from blocks.secret_stores import azure_key_vault, key_vault_errors, key_vault_record
-from blocks.secret_stores.arbiter import PrefectArbiter
+from blocks.secret_stores import azure_key_vault
+from blocks.secret_stores.azure import key_vault_errors, key_vault_record
+from blocks.secret_stores.azure.arbiter import PrefectArbiter
 from blocks.secret_stores.azure_key_vault import AzureKeyVaultStore
 from blocks.secret_stores.interface import (
     ConflictError,
@@ -453,7 +454,7 @@ def test_promoting_what_another_promoted_a_moment_ago_changes_nothing(world):
 @pytest.mark.usefixtures("prefect_api")
 @pytest.mark.parametrize("lost", ["before", "after"])
 def test_a_run_that_dies_in_its_claim_does_not_wedge_the_secret(lost, world, monkeypatch):
-    from blocks.secret_stores import arbiter
+    from blocks.secret_stores.azure import arbiter
 
     def die(called, request):
         if called.startswith("ClaimEpoch"):

@@ -7,7 +7,8 @@ from support.prefect_server import free_port
 
 from blocks.block_loading import load_block
 from blocks.rotation_targets.admin_secret import load_password
-from blocks.secret_stores import aws_session, gcp_secrets
+from blocks.secret_stores.aws import aws_session
+from blocks.secret_stores.gcp import gcp_secrets
 from rules.errors import PermanentError, TemporaryError
 
 LOADERS = {

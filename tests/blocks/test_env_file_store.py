@@ -17,7 +17,7 @@ from pydantic import SecretStr, ValidationError
 from support.dying_rotation import killer
 from support.unprivileged import make_reachable
 
-from blocks.secret_stores import env_disk, env_text
+from blocks.secret_stores.env import env_disk, env_text
 from blocks.secret_stores.env_file import EnvFileStore
 from blocks.secret_stores.generation import generate_password
 from blocks.secret_stores.interface import SecretAddress

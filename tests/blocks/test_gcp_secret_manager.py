@@ -12,7 +12,7 @@ from support.stores.gcp_secret_manager import Real, Simulated, over
 from support.stores.interface import intercept
 from support.stores.world import World
 
-from blocks.secret_stores import gcp_secrets
+from blocks.secret_stores.gcp import gcp_secrets
 from blocks.secret_stores.gcp_secret_manager import GcpSecretManagerStore
 from blocks.secret_stores.interface import ConflictError, DeniedError, SupersededError, ThrottledError
 from rules.errors import PermanentError, TemporaryError

@@ -9,12 +9,12 @@ from pydantic import SecretStr, ValidationError, field_validator
 from support.canary import search
 
 from blocks.secret_stores.azure_key_vault import AzureKeyVaultStore
-from blocks.secret_stores.gcp_secrets import Version as GcpVersion
+from blocks.secret_stores.gcp.gcp_secrets import Version as GcpVersion
 from blocks.secret_stores.interface import SecretVersion
 from blocks.secret_stores.record import Record
 from blocks.secret_stores.sidecar import Loaded
+from blocks.secret_stores.vault.vault_server import Version as VaultVersion
 from blocks.secret_stores.vault_kv import VaultKvStore
-from blocks.secret_stores.vault_server import Version as VaultVersion
 from flows.rotating.memory import Memory
 from rules.rotation import Journal
 

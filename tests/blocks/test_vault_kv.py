@@ -22,8 +22,8 @@ from support.cluster_double import NAME, NAMESPACE, cluster_double, service_acco
 from support.openbao import openbao  # noqa: F401
 from support.stores.interface import intercept
 
-from blocks.secret_stores import vault_numbers
 from blocks.secret_stores.interface import ConflictError, DeniedError, SecretAddress, ThrottledError
+from blocks.secret_stores.vault import vault_numbers
 from blocks.secret_stores.vault_kv import VaultKvStore
 from rules.errors import PermanentError, TemporaryError
 from rules.rotation.journal import claimed, confirmed, forgotten

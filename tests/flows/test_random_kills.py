@@ -5,15 +5,23 @@ proof`` does the same with 200 seeds.
 """
 
 import pytest
+from support.prefect_server import running
 from support.random_estates import Vault
 from support.random_kills import makers_of, run_all, told, trials_with
 from support.random_mutants import MUTANTS
 
 pytest_plugins = ["support.openbao", "support.postgres", "support.redis"]
-pytestmark = [pytest.mark.server, pytest.mark.postgres, pytest.mark.no_cover, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.server, pytest.mark.postgres, pytest.mark.unmeasured, pytest.mark.timeout(900)]
 
 SEEDS = range(20)
 PROCESSES = 2
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, migrated_database):
+    """A Prefect server of our own: other tests need not wait for some hundred runs."""
+    with running(tmp_path_factory.mktemp("server"), migrated_database) as started:
+        yield started
 
 
 @pytest.fixture

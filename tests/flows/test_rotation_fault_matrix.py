@@ -9,7 +9,7 @@ from support.fault_matrix import FAULTS, KINDS, PLOTS, different_worlds, run_cel
 from support.matrix_backends import IN_PROCESS, backends, entry_named
 
 # Measuring coverage here would double the time, and the tests of each store and rule measure the same code.
-pytestmark = pytest.mark.no_cover
+pytestmark = pytest.mark.unmeasured
 
 # By store, for each kind in the order of KINDS.
 FLOORS = {

@@ -7,7 +7,7 @@ from support import rotation_mutants
 from support.fault_matrix import run_cell
 from support.stores.memory import MemoryBackend
 
-pytestmark = pytest.mark.no_cover
+pytestmark = pytest.mark.unmeasured
 
 CAUGHT_BY = {
     "promote-before-verify": ("alternating", {"I1", "I5"}),

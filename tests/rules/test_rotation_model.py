@@ -11,7 +11,7 @@ from support.rotation_world import ALTERNATING, DUAL, GENERATED, MINT, SINGLE, S
 
 from rules.rotation import Done, Quarantine, TargetKind
 
-pytestmark = pytest.mark.no_cover
+pytestmark = pytest.mark.unmeasured
 
 CASES = list(holding())
 TARGETS = [ALTERNATING, DUAL, MINT, SINGLE]

@@ -129,7 +129,7 @@ class Struck:
         self._backend, self._answers = backend, Answers(backend)
         self.rehearsal = rehearsal
         self.number, self.fault = 0, ""
-        self.struck = self.ever = False
+        self.struck = False
         self.stale: set[int] = set()
 
     def aim(self, number: int, fault: str) -> None:
@@ -140,7 +140,7 @@ class Struck:
     def __call__(self, call: Call, request: Request) -> Any:
         if call.number != self.number or self.struck:
             return self._noted(call, request)
-        self.struck = self.ever = True
+        self.struck = True
         if self.fault == "crash-before":
             raise Killed
         if self.fault == "throttle":
@@ -153,8 +153,11 @@ class Struck:
         return next(iter(self._answers.before(call, answer)), answer)
 
     def looks(self, call: Call) -> bool:
-        """Return whether a consumer looks: in the rehearsal it did after each call, so here not before the fault."""
-        return self.rehearsal or self.ever or not self._answers.reads(call)
+        """Return whether a consumer looks: after a call that only reads it would see what it saw before.
+
+        In the rehearsal it looks all the same, as that is the proof of it.
+        """
+        return self.rehearsal or not self._answers.reads(call)
 
     def points(self, act: int, call: Call) -> list[Point]:
         """Return the faults that a call of the run that is over can meet."""

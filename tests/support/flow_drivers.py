@@ -141,3 +141,9 @@ def reported(folder: Path) -> dict[str, Any]:
     """Return what ``rotate`` wrote down there; nothing if it did not come to that."""
     result = folder / RESULT
     return json.loads(result.read_text()) if result.exists() else {}
+
+
+def stopped_itself(ended: dict[str, Any]) -> bool:
+    """Tell whether a run stopped because Prefect was too busy to renew its lease, as a run has to; the next goes on."""
+    messages = ended.get("messages", [])
+    return ended.get("status") == "error" and len(messages) == 1 and "could not be renewed in time" in messages[0]

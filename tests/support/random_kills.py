@@ -27,7 +27,7 @@ from statistics import median
 from typing import Any
 
 from support import openbao, postgres, prefect_server, redis
-from support.flow_drivers import RUN, Drivers, consumer
+from support.flow_drivers import RUN, Drivers, consumer, stopped_itself
 from support.prefect_server import PrefectServer
 from support.random_consumer import LOOKS
 from support.random_estates import GRACE_SECONDS, Estate, PostgresEstate, RedisEstate, Vault
@@ -145,7 +145,7 @@ class Trials:
                 clean = estate.point() == "finished"
                 if kill is None and ended["wrote"]:
                     self.durations.note(estate.kind, half, ended)
-            else:
+            elif not stopped_itself(ended):
                 trial.failures.append(f"run {trial.runs} said {ended.get('messages', 'nothing')}")
         trial.failures += [] if clean else ["it did not end"]
 

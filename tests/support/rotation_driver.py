@@ -20,7 +20,7 @@ from support.flow_drivers import RUN, in_child, reported, rotate, serve
 from support.rotation_consumer import CALLS, look, write_down
 
 from blocks.rotation_targets.postgres_role import PostgresRole
-from blocks.secret_stores import env_disk
+from blocks.secret_stores.env import env_disk
 
 
 class Failpoints:

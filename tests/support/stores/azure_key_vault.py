@@ -15,9 +15,9 @@ from support.memory_arbiter import Claims
 from support.stores.catalogue import Entry
 from support.stores.interface import Backend
 
+from blocks.secret_stores.azure.key_vault_record import LARGEST, MARKS
 from blocks.secret_stores.azure_key_vault import AzureKeyVaultStore
 from blocks.secret_stores.interface import SecretAddress, SecretStore
-from blocks.secret_stores.key_vault_record import LARGEST, MARKS
 
 REST = {"host": "db.example", "port": 5432, "ünïcödé": [1.0, None]}
 TAGS = {"team": "payments", "file-encoding": "utf-8"}

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import Field, PrivateAttr, field_validator
 
 from blocks.policies.interface import policy_error
-from blocks.secret_stores import aws_labels, aws_secrets, aws_session, document
-from blocks.secret_stores.aws_labels import Labels, Note
+from blocks.secret_stores import document
+from blocks.secret_stores.aws import aws_labels, aws_secrets, aws_session
+from blocks.secret_stores.aws.aws_labels import Labels, Note
 from blocks.secret_stores.interface import SecretAddress, SecretStore, StoreState, SupersededError, VersionGoneError
 from rules.errors import PermanentError, VigilesError
 

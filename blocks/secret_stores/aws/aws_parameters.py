@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from blocks.secret_stores import aws_session
+from blocks.secret_stores.aws import aws_session
 from rules.errors import PermanentError
 
 RECORDS = "/vigiles"

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from blocks.secret_stores import vault_numbers
+from blocks.secret_stores.vault import vault_numbers
 from rules.errors import PermanentError
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from blocks.secret_stores import aws_session
+from blocks.secret_stores.aws import aws_session
 from blocks.secret_stores.interface import ConflictError, Permission, SecretAddress, VersionGoneError
 from rules.errors import PermanentError, TemporaryError, VigilesError
 from rules.rotation import StepKind

@@ -1,0 +1,1 @@
+"""What the Key Vault store is made of."""

@@ -1,0 +1,1 @@
+"""What the GCP store is made of."""

@@ -1,0 +1,1 @@
+"""What the Vault store is made of."""
