@@ -23,12 +23,12 @@ OTHER_KIND = {
 }
 CELLS = [(store, kind) for store, other in OTHER_KIND.items() for kind in ("alternating", other)]
 FLOORS = {
-    "env-file": (22, 14),
-    "vault-kv": (29, 18),
-    "aws-secrets-manager": (16, 18),
-    "aws-parameter-store": (31, 31),
-    "azure-key-vault": (46, 51),
-    "gcp-secret-manager": (66, 66),
+    "env-file": (15, 10),
+    "vault-kv": (20, 12),
+    "aws-secrets-manager": (11, 12),
+    "aws-parameter-store": (22, 22),
+    "azure-key-vault": (32, 36),
+    "gcp-secret-manager": (46, 46),
 }
 
 
